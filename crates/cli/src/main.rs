@@ -1,0 +1,2 @@
+//! The `fanwire` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Reconnect and resume.
