@@ -1,0 +1,72 @@
+//! How a subscriber begins.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::encode::FormId;
+use super::writer::Writer;
+use crate::cursor::CursorText;
+use crate::key::SocketId;
+use crate::policy::Permit;
+
+/// Where a stream starts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Start {
+    /// Now.
+    Latest,
+    /// At the oldest message held.
+    Earliest,
+    /// With the last N of each channel.
+    Rewind(usize),
+    /// With the newest N of the union: history without a cursor.
+    Newest(usize),
+    /// After what the client says. Never refused: where it cannot be, `$gap`.
+    After(CursorText),
+}
+
+/// What kind of listener.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// Goes on until it ends.
+    Stream,
+    /// Ends with the first thing to tell, or at `deadline` after attach with an
+    /// empty answer: a long poll; with a deadline of zero, history.
+    Once {
+        /// How long it may wait.
+        deadline: Duration,
+        /// At most so many messages in the answer.
+        limit: usize,
+    },
+}
+
+/// How a connection shows that it lives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Heartbeat {
+    /// After so long without other traffic the form's keep-alive is written.
+    pub interval: Duration,
+    /// Nothing heard nor written for `interval` + this: closed. None: the form
+    /// has no answer to wait for (SSE), the kernel's time-out decides.
+    pub timeout: Option<Duration>,
+}
+
+/// A request to listen. What it may hear, the permit says: its verb is
+/// `Subscribe` for [`Start::Latest`], else `Read`.
+pub struct Attach {
+    /// The right to do so; its keys are the channels, in the order of the URL.
+    pub permit: Permit,
+    /// Where it starts.
+    pub start: Start,
+    /// In which form.
+    pub form: FormId,
+    /// Goes out before everything else: a response head. Empty: nothing.
+    pub preface: Bytes,
+    /// Stream or one answer.
+    pub kind: Kind,
+    /// The connection's public id.
+    pub conn: SocketId,
+    /// Where the bytes go.
+    pub writer: Box<dyn Writer>,
+    /// Signs of life; none for polls.
+    pub heartbeat: Option<Heartbeat>,
+}

@@ -1,0 +1,82 @@
+//! How bytes leave: one trait, two modes.
+//!
+//! In *shard-writes* mode (plain TCP) the shard itself writes to the socket,
+//! and nobody else does: one vectored write per turn and connection. In *pull*
+//! mode (TLS, HTTP/2, anything that is a stream of a task's own) the shard
+//! hands finished units to a bounded outbox and wakes the task.
+
+use std::io::IoSlice;
+
+use bytes::Bytes;
+
+use super::encode::End;
+use super::outbox::Outbox;
+use crate::clock::Instant;
+
+/// What came of a flush.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Flushed {
+    /// Everything was taken.
+    All,
+    /// The peer takes no more now. The connection's side posts
+    /// `Subscriber::writable` when it does.
+    Blocked,
+    /// The peer is gone.
+    Gone,
+}
+
+/// The shard's hold on one connection.
+pub trait Writer: Send {
+    /// Hands over as much of `outbox` as the peer takes now.
+    fn flush(&mut self, outbox: &mut Outbox) -> Flushed;
+
+    /// When something was last heard from the peer.
+    fn last_heard(&self) -> Instant;
+
+    /// The last call: the subscriber is gone from the shard. Everything that
+    /// could be written has been, `end`'s own words included.
+    fn ended(self: Box<Self>, end: End);
+}
+
+/// Writes an outbox to anything that takes vectored writes.
+///
+/// `write` is called until the outbox is empty or it returns an error;
+/// `WouldBlock` is [`Flushed::Blocked`], a partial write is tried again (the
+/// next call tells), `Ok(0)` and any other error is [`Flushed::Gone`].
+pub fn write_all(
+    outbox: &mut Outbox,
+    mut write: impl FnMut(&[IoSlice<'_>]) -> std::io::Result<usize>,
+) -> Flushed {
+    const BATCH: usize = 64;
+    while !outbox.is_empty() {
+        let mut slices = [IoSlice::new(&[]); BATCH];
+        let count = outbox.slices(&mut slices);
+        match write(&slices[..count]) {
+            Ok(0) => return Flushed::Gone,
+            Ok(taken) => outbox.advance(taken),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                return Flushed::Blocked;
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(_) => return Flushed::Gone,
+        }
+    }
+    Flushed::All
+}
+
+/// Moves whole units out of an outbox while `accept` takes them.
+pub fn hand_over(
+    outbox: &mut Outbox,
+    mut has_room: impl FnMut() -> bool,
+    mut accept: impl FnMut(Bytes),
+) -> Flushed {
+    while !outbox.is_empty() {
+        if !has_room() {
+            return Flushed::Blocked;
+        }
+        if let Some(unit) = outbox.pop() {
+            accept(unit);
+        }
+    }
+    Flushed::All
+}

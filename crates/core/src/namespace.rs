@@ -1,0 +1,127 @@
+//! The rules that a namespace carries.
+
+use std::time::Duration;
+
+use hashbrown::HashMap;
+
+use crate::key::Namespace;
+
+/// Who may do a thing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Access {
+    /// Whoever reaches the server.
+    Anyone,
+    /// Whoever shows an API key.
+    #[default]
+    Keys,
+    /// No one through a door; only the server's own code.
+    Nobody,
+}
+
+/// How much of a channel is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct History {
+    /// Messages per channel (1,000); 0: the namespace keeps no history.
+    pub messages: usize,
+    /// Bytes per channel (1 MiB), counted by [`crate::message::Message::cost`].
+    pub bytes: usize,
+    /// Age (10 min).
+    pub ttl: Duration,
+}
+
+/// The rules of one namespace.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rules {
+    /// Who may publish.
+    pub publish: Access,
+    /// Who may listen, live.
+    pub subscribe: Access,
+    /// Who may read what was (history, resume, rewind).
+    pub history_access: Access,
+    /// How much is kept.
+    pub history: History,
+    /// A later message with the same key replaces earlier ones on catch-up.
+    pub conflate: bool,
+}
+
+/// The rules of all namespaces. One that is not named follows the default
+/// namespace's.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Namespaces {
+    root: Rules,
+    named: HashMap<Namespace, Rules, foldhash::fast::RandomState>,
+}
+
+impl History {
+    /// True where nothing is kept.
+    pub fn is_off(&self) -> bool {
+        self.messages == 0
+    }
+
+    /// Keeps nothing.
+    pub const OFF: Self = Self {
+        messages: 0,
+        bytes: 0,
+        ttl: Duration::ZERO,
+    };
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self {
+            messages: 1_000,
+            bytes: 1024 * 1024,
+            ttl: Duration::from_secs(600),
+        }
+    }
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            publish: Access::default(),
+            subscribe: Access::default(),
+            history_access: Access::default(),
+            history: History::default(),
+            conflate: false,
+        }
+    }
+}
+
+impl Rules {
+    /// Rules under which whoever reaches the server may do everything.
+    pub fn open() -> Self {
+        Self {
+            publish: Access::Anyone,
+            subscribe: Access::Anyone,
+            history_access: Access::Anyone,
+            ..Self::default()
+        }
+    }
+}
+
+impl Namespaces {
+    /// All namespaces under the same rules.
+    pub fn all(root: Rules) -> Self {
+        Self {
+            root,
+            named: HashMap::default(),
+        }
+    }
+
+    /// Gives one namespace rules of its own.
+    #[must_use]
+    pub fn with(mut self, namespace: Namespace, rules: Rules) -> Self {
+        if namespace.is_root() {
+            self.root = rules;
+        } else {
+            self.named.insert(namespace, rules);
+        }
+        self
+    }
+
+    /// The rules that hold in `namespace`.
+    pub fn rules(&self, namespace: &Namespace) -> &Rules {
+        self.named.get(namespace).unwrap_or(&self.root)
+    }
+}
