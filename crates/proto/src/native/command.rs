@@ -1,0 +1,198 @@
+//! What a client sends on an envelope WebSocket (`PROTOCOL.md`, section 6).
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde::de::{self, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
+
+use super::json;
+use crate::error::DecodeError;
+use crate::limits::{REF_BYTES, REF_MAX};
+
+/// A client's own mark on a command, given back in its answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Ref {
+    /// 0 … 2^53 − 1.
+    Number(u64),
+    /// At most 64 bytes.
+    Text(String),
+}
+
+/// The body that a command carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Payload {
+    /// JSON text, byte for byte.
+    Json(Bytes),
+    /// UTF-8 text.
+    Text(Bytes),
+    /// Bytes, from base64.
+    Binary(Bytes),
+}
+
+/// One publish. Names are not judged here: what an event or a key may be called
+/// is for those who know what messages mean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// The body.
+    pub payload: Payload,
+    /// The event name; `message` where none is given.
+    pub event: Option<String>,
+    /// The conflation key.
+    pub key: Option<String>,
+    /// The mark for the answer.
+    pub reference: Option<Ref>,
+}
+
+/// Why a command was refused, with its mark where that could be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandError {
+    /// The command's mark.
+    pub reference: Option<Ref>,
+    /// What is wrong.
+    pub error: DecodeError,
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for CommandError {}
+
+impl Command {
+    /// Reads a command. Members that are not known are ignored; a known one may
+    /// stand once. A JSON payload is a slice of `text`, not a copy.
+    ///
+    /// # Errors
+    /// `TooLarge` for nesting over 128, else `Malformed`.
+    pub fn parse(text: &Bytes) -> Result<Self, CommandError> {
+        let bare = |error| CommandError {
+            reference: None,
+            error,
+        };
+        let valid = std::str::from_utf8(text)
+            .map_err(|e| bare(DecodeError::malformed(e.valid_up_to(), "not UTF-8")))?;
+        json::check_depth(text).map_err(bare)?;
+        let members: Members<'_> = serde_json::from_str(valid).map_err(|e| {
+            bare(DecodeError::malformed(
+                json::offset(valid, &e),
+                if e.is_data() {
+                    "not an object with each member once"
+                } else {
+                    "not JSON"
+                },
+            ))
+        })?;
+        let reference = members.reference.map(read_ref).transpose().map_err(bare)?;
+        match members.read(text) {
+            Ok((payload, event, key)) => Ok(Self {
+                payload,
+                event,
+                key,
+                reference,
+            }),
+            Err(why) => Err(CommandError {
+                reference,
+                error: DecodeError::malformed(0, why),
+            }),
+        }
+    }
+}
+
+/// The members as they stand, none judged yet.
+#[derive(Default)]
+struct Members<'a> {
+    data: Option<&'a RawValue>,
+    event: Option<&'a RawValue>,
+    key: Option<&'a RawValue>,
+    kind: Option<&'a RawValue>,
+    reference: Option<&'a RawValue>,
+}
+
+impl Members<'_> {
+    fn read(
+        &self,
+        text: &Bytes,
+    ) -> Result<(Payload, Option<String>, Option<String>), &'static str> {
+        let string = |raw: Option<&RawValue>, why| {
+            raw.map(|raw| serde_json::from_str::<String>(raw.get()).map_err(|_| why))
+                .transpose()
+        };
+        let event = string(self.event, "event is not a string")?;
+        let key = string(self.key, "key is not a string")?;
+        let kind = string(self.kind, "kind is not a string")?;
+        let data = self.data.ok_or("data is missing")?;
+        let payload = match kind.as_deref() {
+            None => Payload::Json(text.slice_ref(data.get().as_bytes())),
+            Some("text") => {
+                let text = string(Some(data), "data is not a string")?.unwrap_or_default();
+                Payload::Text(text.into())
+            }
+            Some("binary") => {
+                let text = string(Some(data), "data is not a string")?.unwrap_or_default();
+                Payload::Binary(
+                    STANDARD
+                        .decode(text)
+                        .map_err(|_| "data is not base64")?
+                        .into(),
+                )
+            }
+            Some(_) => return Err("kind is neither text nor binary"),
+        };
+        Ok((payload, event, key))
+    }
+}
+
+fn read_ref(raw: &RawValue) -> Result<Ref, DecodeError> {
+    match serde_json::from_str::<Ref>(raw.get()) {
+        Ok(Ref::Number(n)) if n <= REF_MAX => Ok(Ref::Number(n)),
+        Ok(Ref::Text(text)) if text.len() <= REF_BYTES => Ok(Ref::Text(text)),
+        _ => Err(DecodeError::malformed(
+            0,
+            "ref is neither a string of at most 64 bytes nor an integer of 0 to 2^53-1",
+        )),
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Walk;
+
+        impl<'de> Visitor<'de> for Walk {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+                let mut members = Members::default();
+                while let Some(name) = map.next_key::<String>()? {
+                    let slot = match name.as_str() {
+                        "data" => &mut members.data,
+                        "event" => &mut members.event,
+                        "key" => &mut members.key,
+                        "kind" => &mut members.kind,
+                        "ref" => &mut members.reference,
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                            continue;
+                        }
+                    };
+                    if slot.replace(map.next_value::<&RawValue>()?).is_some() {
+                        return Err(de::Error::custom("a member stands twice"));
+                    }
+                }
+                Ok(members)
+            }
+        }
+
+        deserializer.deserialize_map(Walk)
+    }
+}
