@@ -1,0 +1,109 @@
+//! What was typed after `cargo xtask`.
+
+/// Printed for `help` and after a mistake.
+pub(crate) const HELP: &str = "\
+cargo xtask test [--only STAGE[,STAGE…]] [--list]
+    runs every suite; the last line is `N passed, N failed, N skipped`
+    --only   these stages alone, in the order of --list
+    --list   the stages and what each needs
+cargo xtask tidy
+    the house rules alone
+
+With CI=true in the environment a skip is a failure.";
+
+/// One task, ready to run.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// Print [`HELP`].
+    Help,
+    /// Print the stages of `test`.
+    ListStages,
+    /// Run the stages named, or all where none is.
+    Test {
+        /// Names as typed; checked against the table of stages by `test`.
+        only: Vec<String>,
+    },
+    /// Run the house rules alone.
+    Tidy,
+}
+
+/// Reads the arguments; the error is a sentence for the person who typed them.
+pub(crate) fn parse(arguments: &[String]) -> Result<Task, String> {
+    let mut rest = arguments.iter().map(String::as_str);
+    match rest.next() {
+        None | Some("help" | "--help" | "-h") => Ok(Task::Help),
+        Some("tidy") => rest
+            .next()
+            .map_or(Ok(Task::Tidy), |extra| Err(unknown(extra))),
+        Some("test") => parse_test(rest),
+        Some(other) => Err(format!("there is no task `{other}`")),
+    }
+}
+
+fn parse_test<'a>(mut rest: impl Iterator<Item = &'a str>) -> Result<Task, String> {
+    let mut only = Vec::new();
+    while let Some(argument) = rest.next() {
+        let value = match argument {
+            "--list" => return Ok(Task::ListStages),
+            "--help" | "-h" => return Ok(Task::Help),
+            "--only" => rest.next().ok_or("--only needs the name of a stage")?,
+            other => other
+                .strip_prefix("--only=")
+                .ok_or_else(|| unknown(other))?,
+        };
+        only.extend(
+            value
+                .split(',')
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned),
+        );
+        if only.is_empty() {
+            return Err("--only needs the name of a stage".to_owned());
+        }
+    }
+    Ok(Task::Test { only })
+}
+
+fn unknown(argument: &str) -> String {
+    format!("`{argument}` is not an argument of this task")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn words(line: &str) -> Vec<String> {
+        line.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn stages_are_split_at_commas_and_add_up() {
+        let task = parse(&words("test --only fmt,tidy --only=unit")).unwrap();
+        assert_eq!(
+            task,
+            Task::Test {
+                only: words("fmt tidy unit")
+            }
+        );
+    }
+
+    #[test]
+    fn a_mistake_is_named() {
+        assert!(
+            parse(&words("test --olny fmt"))
+                .unwrap_err()
+                .contains("--olny")
+        );
+        assert!(parse(&words("tset")).unwrap_err().contains("tset"));
+        assert!(parse(&words("test --only")).is_err());
+        assert!(parse(&words("test --only ,")).is_err());
+        assert!(parse(&words("tidy up")).unwrap_err().contains("up"));
+    }
+
+    #[test]
+    fn nothing_typed_is_a_question() {
+        assert_eq!(parse(&[]).unwrap(), Task::Help);
+        assert_eq!(parse(&words("test --list")).unwrap(), Task::ListStages);
+    }
+}

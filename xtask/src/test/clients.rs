@@ -1,0 +1,106 @@
+//! The stages that put other people's clients in front of the real binary: browsers, npm and
+//! PyPI packages, curl. Each is a Node script that prints TAP.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use super::Context;
+use super::cargo::cargo;
+use crate::process::{self, Ended, Output};
+use crate::setup::{self, BROWSER_PROJECT, CLIENTS_PROJECT};
+use crate::tally::{Tally, Tap};
+
+const BUILD_LIMIT: Duration = Duration::from_secs(20 * 60);
+/// The scripts bound each of their tests themselves; this is for a script that is stuck.
+const SCRIPT_LIMIT: Duration = Duration::from_secs(8 * 60);
+
+/// npm `eventsource` and `ws`, PyPI `websockets`, `curl`.
+pub(super) fn clients(context: &Context) -> Tally {
+    let prepared = setup::debian(&["curl"], "curl").and_then(|curl| {
+        setup::npm(&context.root, CLIENTS_PROJECT)?;
+        Ok((curl, setup::python(&context.root, CLIENTS_PROJECT)?))
+    });
+    match prepared {
+        Err(reason) => Tally::missing(format!("clients: {reason}")),
+        Ok((curl, python)) => script(
+            context,
+            "clients",
+            &format!("{CLIENTS_PROJECT}/run.mjs"),
+            |node| {
+                node.env("FANWIRE_CURL", curl).env("FANWIRE_PYTHON", python);
+            },
+        ),
+    }
+}
+
+/// The page suite in Debian's Chromium.
+pub(super) fn chromium(context: &Context) -> Tally {
+    browser(context, "chromium", &["chromium"], "chromium")
+}
+
+/// The page suite in Debian's Firefox ESR.
+pub(super) fn firefox(context: &Context) -> Tally {
+    browser(context, "firefox", &["firefox-esr"], "firefox-esr")
+}
+
+fn browser(context: &Context, name: &str, programs: &[&str], package: &str) -> Tally {
+    let prepared =
+        setup::npm(&context.root, BROWSER_PROJECT).and_then(|()| setup::debian(programs, package));
+    match prepared {
+        Err(reason) => Tally::missing(format!("{name}: {reason}")),
+        Ok(program) => script(
+            context,
+            name,
+            &format!("{BROWSER_PROJECT}/run.mjs"),
+            |node| {
+                node.arg(name).env("FANWIRE_BROWSER", program);
+            },
+        ),
+    }
+}
+
+/// Builds the server and runs a Node script against it; the script is told the binary's path.
+fn script(context: &Context, what: &str, path: &str, prepare: impl FnOnce(&mut Command)) -> Tally {
+    let server = match server(context) {
+        Ok(server) => server,
+        Err(reason) => return Tally::fail(format!("{what}: {reason}")),
+    };
+    let mut node = Command::new("node");
+    node.arg(context.root.join(path))
+        .current_dir(&context.root)
+        .env("FANWIRE_BIN", server);
+    prepare(&mut node);
+    let mut count = Tap::default();
+    let ended = process::run(&mut node, Output::Stdout, SCRIPT_LIMIT, |line| {
+        println!("{line}");
+        count.line(line);
+    });
+    match ended {
+        Err(reason) => Tally::fail(format!("{what}: {reason}")),
+        Ok(ended) => {
+            let mut tally = count.finish(ended.succeeded(), what);
+            if matches!(ended, Ended::TimedOut) {
+                tally
+                    .failures
+                    .push(format!("{what} ran for {} s", SCRIPT_LIMIT.as_secs()));
+            }
+            tally
+        }
+    }
+}
+
+/// The debug build of the real command.
+fn server(context: &Context) -> Result<PathBuf, String> {
+    let mut command = cargo(context, &["build", "--quiet", "--package", "fanwire-cli"]);
+    let ended = process::run(&mut command, Output::Stdout, BUILD_LIMIT, |line| {
+        println!("{line}")
+    })?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or("target".into(), PathBuf::from);
+    let binary = context.root.join(target).join("debug/fanwire");
+    if ended.succeeded() && binary.is_file() {
+        Ok(binary)
+    } else {
+        Err(format!("the build of the server {}", ended.describe()))
+    }
+}
