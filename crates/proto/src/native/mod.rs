@@ -18,3 +18,6 @@ pub use envelope::{Body, Envelope};
 pub use poll::PollWriter;
 pub use read::{Incoming, Message, MessageBody};
 pub use system::System;
+
+#[cfg(test)]
+mod tests;

@@ -8,3 +8,6 @@ pub mod parse;
 pub use chunk::{LAST_CHUNK, chunk, chunked};
 pub use encode::{Block, comment};
 pub use parse::{Event, Limits, Parser};
+
+#[cfg(test)]
+mod tests;

@@ -89,7 +89,8 @@ impl Parser {
             let end = input.iter().position(|b| matches!(b, b'\r' | b'\n'));
             let part = &input[..end.unwrap_or(input.len())];
             if self.line.len() + part.len() > self.limits.max_line {
-                let got = (self.line.len() + part.len()) as u64;
+                // Seen so far: how much more there would be is not known.
+                let got = self.limits.max_line as u64 + 1;
                 return Err(DecodeError::TooLarge {
                     limit: self.limits.max_line,
                     got,

@@ -10,6 +10,8 @@ pub mod decode;
 pub mod encode;
 pub mod frame;
 pub mod handshake;
+#[cfg(test)]
+mod tests;
 mod utf8;
 
 pub use close::CloseCode;
