@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::args;
@@ -111,7 +111,7 @@ struct Wire<'a> {
     #[serde(default)]
     channel: Option<String>,
     event: String,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "present")]
     data: Option<&'a RawValue>,
     #[serde(default)]
     ts: Option<u64>,
@@ -123,6 +123,11 @@ struct Wire<'a> {
     kind: Option<String>,
     #[serde(default)]
     args: Option<u64>,
+}
+
+/// Keeps `"data":null`, a message whose body is null, apart from no data.
+fn present<'de, D: Deserializer<'de>>(value: D) -> Result<Option<&'de RawValue>, D::Error> {
+    Deserialize::deserialize(value).map(Some)
 }
 
 #[derive(Deserialize)]

@@ -339,6 +339,16 @@ fn system_events_read_back() {
 }
 
 #[test]
+fn a_message_whose_body_is_null_is_not_one_without_a_body() {
+    let Ok(Incoming::Message(message)) = read::read(text(envelope(Body::Json(b"null"))).as_bytes())
+    else {
+        panic!("a message")
+    };
+    assert!(matches!(message.body, MessageBody::Json(raw) if raw.get() == "null"));
+    assert!(read::read(br#"{"event":"x","channel":"a"}"#).is_err());
+}
+
+#[test]
 fn a_poll_answer_reads_back() {
     let mut writer = PollWriter::new();
     assert!(writer.is_empty());
