@@ -1,0 +1,171 @@
+//! One TCP connection, read by lines and by counts.
+
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::wait::within;
+
+/// A connection with what was read from it and not yet taken.
+#[derive(Debug)]
+pub struct Wire {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+    taken: usize,
+    total: u64,
+}
+
+/// How the peer's bytes ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The peer closed its side.
+    Fin,
+    /// The connection was reset.
+    Reset,
+}
+
+impl Wire {
+    /// Connects.
+    ///
+    /// # Panics
+    /// Where the peer cannot be reached.
+    pub async fn connect(to: SocketAddr) -> Self {
+        match within("a TCP connection", TcpStream::connect(to)).await {
+            Ok(stream) => Self::over(stream),
+            Err(error) => panic!("connect to {to}: {error}"),
+        }
+    }
+
+    /// Takes over a connected socket.
+    pub fn over(stream: TcpStream) -> Self {
+        let _ = stream.set_nodelay(true);
+        Self {
+            stream,
+            buffer: Vec::new(),
+            taken: 0,
+            total: 0,
+        }
+    }
+
+    /// The local address.
+    ///
+    /// # Panics
+    /// Where the socket has none.
+    pub fn local(&self) -> SocketAddr {
+        match self.stream.local_addr() {
+            Ok(address) => address,
+            Err(error) => panic!("no local address: {error}"),
+        }
+    }
+
+    /// Bytes that have come from the peer so far.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Read and not yet taken.
+    pub fn buffered(&self) -> &[u8] {
+        &self.buffer[self.taken..]
+    }
+
+    /// Sends all of it.
+    ///
+    /// # Errors
+    /// As the socket's: the peer may be gone.
+    pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        within("the peer to take bytes", self.stream.write_all(bytes)).await
+    }
+
+    /// Closes the sending side; reading goes on.
+    pub async fn finish(&mut self) {
+        let _ = self.stream.shutdown().await;
+    }
+
+    /// Closes with a reset instead of a FIN.
+    pub fn reset(self) {
+        let _ = self.stream.set_zero_linger();
+    }
+
+    /// Reads more; `Err` says how it ended.
+    ///
+    /// # Errors
+    /// The ending, where no more comes.
+    pub async fn fill(&mut self) -> Result<(), Ending> {
+        if self.taken == self.buffer.len() {
+            self.buffer.clear();
+            self.taken = 0;
+        }
+        let mut chunk = [0u8; 16 * 1024];
+        match within("bytes from the peer", self.stream.read(&mut chunk)).await {
+            Ok(0) => Err(Ending::Fin),
+            Ok(count) => {
+                self.buffer.extend_from_slice(&chunk[..count]);
+                self.total += count as u64;
+                Ok(())
+            }
+            Err(_) => Err(Ending::Reset),
+        }
+    }
+
+    /// Takes `count` bytes.
+    ///
+    /// # Errors
+    /// The ending, where fewer come.
+    pub async fn take(&mut self, count: usize) -> Result<Vec<u8>, Ending> {
+        while self.buffered().len() < count {
+            self.fill().await?;
+        }
+        let bytes = self.buffered()[..count].to_vec();
+        self.taken += count;
+        Ok(bytes)
+    }
+
+    /// Takes whatever is there, at least one byte.
+    ///
+    /// # Errors
+    /// The ending, where nothing comes.
+    pub async fn take_some(&mut self) -> Result<Vec<u8>, Ending> {
+        if self.buffered().is_empty() {
+            self.fill().await?;
+        }
+        let bytes = self.buffered().to_vec();
+        self.taken = self.buffer.len();
+        Ok(bytes)
+    }
+
+    /// Takes a line that ends in CR LF, without its end.
+    ///
+    /// # Errors
+    /// The ending, where no whole line comes.
+    ///
+    /// # Panics
+    /// Where a line feed comes without its carriage return.
+    pub async fn line(&mut self) -> Result<Vec<u8>, Ending> {
+        let mut searched = 0;
+        loop {
+            let found = self.buffered()[searched..].iter().position(|b| *b == b'\n');
+            if let Some(at) = found {
+                let mut line = self.take(searched + at + 1).await?;
+                line.pop();
+                assert_eq!(line.pop(), Some(b'\r'), "a bare line feed: {line:?}");
+                return Ok(line);
+            }
+            searched = self.buffered().len();
+            self.fill().await?;
+        }
+    }
+
+    /// Takes all that still comes, and how it ended.
+    pub async fn rest(&mut self) -> (Vec<u8>, Ending) {
+        let ending = loop {
+            if let Err(ending) = self.fill().await {
+                break ending;
+            }
+        };
+        let bytes = self.buffered().to_vec();
+        self.taken = self.buffer.len();
+        (bytes, ending)
+    }
+}
