@@ -1,0 +1,212 @@
+//! What a configuration must hold to be served, beyond each value's form.
+
+use std::collections::HashMap;
+
+use fanwire_core::key::Namespace;
+
+use super::Config;
+use super::problem::{Problem, Problems};
+
+/// Sizes and numbers for which 0 is a choice.
+const ZERO_IS_FINE: [&str; 2] = ["limits.shards", "limits.publish_reserve"];
+/// Durations for which 0 is a choice.
+const NOW_IS_FINE: [&str; 3] = ["listen.shutdown_grace", "poll.wait", "limits.credit_wait"];
+
+pub(super) fn check(config: &Config) -> Result<(), Problems> {
+    let mut problems = Problems::default();
+    listen(config, &mut problems);
+    keys(config, &mut problems);
+    origins(config, &mut problems);
+    zeros(config, &mut problems);
+    bounds(config, &mut problems);
+    namespaces(config, &mut problems);
+    problems.into_result()
+}
+
+fn listen(config: &Config, problems: &mut Problems) {
+    if config.listen.addresses.is_empty() {
+        problems.push(Problem::new("listen.addresses", "name at least one"));
+    }
+    if config.access.open || !config.access.api_keys.is_empty() {
+        return;
+    }
+    for address in &config.listen.addresses {
+        if !address.ip().to_canonical().is_loopback() {
+            let message = format!(
+                "{address} can be reached from other machines, and nothing says who may come in; \
+                 set an API key (--api-key NAME=SECRET), or choose --open to let everyone in, \
+                 or listen on 127.0.0.1"
+            );
+            problems.push(Problem::new("listen.addresses", message));
+        }
+    }
+}
+
+fn keys(config: &Config, problems: &mut Problems) {
+    let mut holders: HashMap<&str, &str> = HashMap::new();
+    for (name, secret) in &config.access.api_keys {
+        let key = format!("access.api_keys.{name}");
+        let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
+        if name.is_empty() || name.len() > 64 || !name.bytes().all(legal) {
+            let message = "a key's name is 1 to 64 of A-Z a-z 0-9 _ . -";
+            problems.push(Problem::new("access.api_keys", message));
+        }
+        if let Some(fault) = secret.fault() {
+            problems.push(Problem::new(&key, fault));
+        } else if let Some(other) = holders.insert(secret.expose(), name) {
+            let message = format!("has the same secret as {other}; give each its own");
+            problems.push(Problem::new(&key, message));
+        }
+    }
+}
+
+fn origins(config: &Config, problems: &mut Problems) {
+    const KEY: &str = "access.allow_origins";
+    for origin in &config.access.allow_origins {
+        if origin == "*" {
+            if config.access.allow_credentials {
+                let message = "\"*\" with allow_credentials would let every page act as its \
+                               visitor; name the origins, or leave allow_credentials off";
+                problems.push(Problem::new(KEY, message));
+            } else if config.is_unconfigured() {
+                let message = "\"*\" would let every page in a browser here publish; set an API \
+                               key, choose --open, or name the origins";
+                problems.push(Problem::new(KEY, message));
+            }
+        } else if !is_origin(origin) {
+            let message = format!(
+                "{origin:?} is not an origin; write scheme://host or scheme://host:port, in \
+                 lower case and without a path, as browsers send it"
+            );
+            problems.push(Problem::new(KEY, message));
+        }
+    }
+    for host in &config.access.allow_hosts {
+        if !is_host(host) {
+            let message = format!("{host:?} is not a host; write a name or name:port, no scheme");
+            problems.push(Problem::new("access.allow_hosts", message));
+        }
+    }
+}
+
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, host)) = text.split_once("://") else {
+        return false;
+    };
+    let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+-.".contains(&b);
+    scheme.starts_with(|c: char| c.is_ascii_lowercase())
+        && scheme.bytes().all(legal)
+        && is_host(host)
+        && !host.bytes().any(|b| b.is_ascii_uppercase())
+}
+
+fn is_host(text: &str) -> bool {
+    let (name, port) = match text.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
+        _ => (text, None),
+    };
+    let port_fits = port
+        .is_none_or(|port| port.parse::<u16>().is_ok() && port.bytes().all(|b| b.is_ascii_digit()));
+    let named = match name.strip_prefix('[').and_then(|n| n.strip_suffix(']')) {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => {
+            let legal = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
+            !name.is_empty() && name.len() <= 253 && name.bytes().all(legal)
+        }
+    };
+    port_fits && named
+}
+
+fn zeros(config: &Config, problems: &mut Problems) {
+    for setting in Config::settings() {
+        let zero = match setting.form {
+            "number" | "size" => "0",
+            "duration" => "\"0s\"",
+            _ => continue,
+        };
+        let fine = ZERO_IS_FINE.contains(&setting.key) || NOW_IS_FINE.contains(&setting.key);
+        if !fine && (setting.get)(config) == zero {
+            let message = "0 would refuse everything; write at least 1";
+            problems.push(Problem::new(setting.key, message));
+        }
+    }
+}
+
+fn bounds(config: &Config, problems: &mut Problems) {
+    let mut at_most = |key: &str, small: bool, message: &str| {
+        if !small {
+            problems.push(Problem::new(key, message));
+        }
+    };
+    let (sse, poll, limits, http) = (&config.sse, &config.poll, &config.limits, &config.http);
+    at_most(
+        "sse.comment_min",
+        sse.comment_min <= sse.comment_max,
+        "is more than sse.comment_max",
+    );
+    at_most(
+        "sse.retry_min",
+        sse.retry_min <= sse.retry_max,
+        "is more than sse.retry_max",
+    );
+    at_most(
+        "poll.wait",
+        poll.wait <= poll.wait_max,
+        "is more than poll.wait_max",
+    );
+    at_most(
+        "limits.idempotency_per_publisher",
+        limits.idempotency_per_publisher <= limits.idempotency_keys,
+        "is more than limits.idempotency_keys",
+    );
+    at_most(
+        "limits.publish_reserve",
+        limits.publish_reserve < limits.publish_credit,
+        "leaves nothing of limits.publish_credit",
+    );
+    at_most(
+        "limits.message",
+        limits.message <= limits.publish_credit.saturating_sub(limits.publish_reserve),
+        "is more than limits.publish_credit less publish_reserve: no such message could be sent",
+    );
+    // The frame's head, the envelope and the size of a chunk are 32-bit.
+    at_most(
+        "limits.message",
+        limits.message <= 64 << 20,
+        "is at most 64MiB; larger things belong in a file store, their link in a message",
+    );
+    at_most("limits.shards", limits.shards <= 1024, "is at most 1024");
+    at_most(
+        "http.header_bytes",
+        (8192..=1 << 20).contains(&http.header_bytes),
+        "is 8KiB to 1MiB",
+    );
+    at_most(
+        "http.header_count",
+        http.header_count <= 1000,
+        "is at most 1000",
+    );
+}
+
+fn namespaces(config: &Config, problems: &mut Problems) {
+    for name in config.namespaces.by_name.keys() {
+        if let Err(why) = Namespace::new(name) {
+            problems.push(Problem::new(format!("namespaces.{name}"), why.0));
+        }
+    }
+    for (name, rules) in config.named_rules() {
+        let history = rules.history;
+        let key = match name {
+            "" => "rules.history".to_owned(),
+            name => format!("namespaces.{name}.history"),
+        };
+        if !history.is_off() && (history.bytes == 0 || history.ttl.is_zero()) {
+            let message = "bytes or ttl of 0 keep nothing; write \"off\" if that is meant";
+            problems.push(Problem::new(&key, message));
+        }
+        if history.is_off() && rules.conflate {
+            let message = "conflate works on history, which is off";
+            problems.push(Problem::new(&key, message));
+        }
+    }
+}

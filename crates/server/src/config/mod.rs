@@ -1,0 +1,182 @@
+//! The configuration: a plain tree of structs, read from a file, flags and
+//! variables, all by one table ([`GROUPS`], in `settings.rs`).
+//!
+//! `Config::default()` is what the documentation's table of defaults says.
+//! [`Config::merge_toml`] and [`Config::set`] put values in force one source
+//! after the other, so that precedence is the order of the calls;
+//! [`Config::validate`] tells everything that is wrong before anything starts;
+//! [`Config::to_core`] is what core needs of it.
+
+mod check;
+mod define;
+mod file;
+mod forms;
+mod problem;
+mod rules;
+mod secret;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use fanwire_core::key::Namespace;
+use fanwire_core::limits::Limits as CoreLimits;
+use fanwire_core::namespace::{Access as CoreAccess, Namespaces, Rules as CoreRules};
+
+pub use define::{Group, Setting};
+pub use file::MAX_FILE;
+pub use forms::Given;
+pub use problem::{Problem, Problems};
+pub use rules::{NamedRules, Who};
+pub use secret::Secret;
+pub use settings::{
+    Access, ForTests, GROUPS, Http, Limits, Listen, NamespaceRules, Poll, Rules, Sse, Ws,
+};
+
+/// Everything that can be set. `Debug` shows no secret.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Config {
+    /// Where the server listens.
+    pub listen: Listen,
+    /// Who may come in.
+    pub access: Access,
+    /// The rules of the default namespace.
+    pub rules: Rules,
+    /// HTTP/1.1.
+    pub http: Http,
+    /// WebSocket.
+    pub ws: Ws,
+    /// Server-Sent Events.
+    pub sse: Sse,
+    /// Long polls and history.
+    pub poll: Poll,
+    /// Bounds.
+    pub limits: Limits,
+    /// Rules of named namespaces.
+    pub namespaces: NamespaceRules,
+    /// For tests.
+    pub debug: ForTests,
+}
+
+/// What core needs of a configuration.
+#[derive(Clone, PartialEq, Debug)]
+pub struct CoreConfig {
+    /// The bounds.
+    pub limits: CoreLimits,
+    /// The rules of all namespaces.
+    pub namespaces: Namespaces,
+}
+
+impl Config {
+    /// The defaults with what `text` says.
+    ///
+    /// # Errors
+    /// Everything in the text that is unknown or not of its setting's form.
+    /// [`Config::validate`] tells the rest.
+    pub fn from_toml(text: &str) -> Result<Self, Problems> {
+        let mut config = Self::default();
+        config.merge_toml(text)?;
+        Ok(config)
+    }
+
+    /// Puts what `text` says in force over what is.
+    ///
+    /// # Errors
+    /// As [`Config::from_toml`]; what could be read is in force all the same.
+    pub fn merge_toml(&mut self, text: &str) -> Result<(), Problems> {
+        file::merge(self, text)
+    }
+
+    /// Puts one setting in force by its path.
+    ///
+    /// # Errors
+    /// An unknown path, or a value not of the setting's form.
+    pub fn set(&mut self, key: &str, given: &Given) -> Result<(), Problem> {
+        let setting = Self::settings()
+            .find(|setting| setting.key == key)
+            .ok_or_else(|| Problem::new(key, "no such setting"))?;
+        (setting.set)(self, given).map_err(|why| Problem::new(key, why))
+    }
+
+    /// Every setting, in the order of the default file.
+    pub fn settings() -> impl Iterator<Item = &'static Setting> {
+        GROUPS.iter().flat_map(|group| group.settings)
+    }
+
+    /// The annotated default file: every setting, its meaning, unit and default.
+    pub fn default_toml() -> String {
+        file::default_toml()
+    }
+
+    /// Whether it can be served.
+    ///
+    /// # Errors
+    /// Everything that is wrong, each with its path and what to do.
+    pub fn validate(&self) -> Result<(), Problems> {
+        check::check(self)
+    }
+
+    /// True while nobody chose who may come in: local programs may, because
+    /// they are local. A request that came by a proxy must then be refused.
+    pub fn is_unconfigured(&self) -> bool {
+        !self.access.open && self.access.api_keys.is_empty()
+    }
+
+    /// What core needs.
+    pub fn to_core(&self) -> CoreConfig {
+        let limits = CoreLimits {
+            message: self.limits.message,
+            log_bytes: self.limits.log_bytes,
+            channel_records: self.limits.channel_records,
+            ring_bytes: self.limits.ring_bytes,
+            outbox: self.limits.outbox,
+            chunk: self.limits.chunk,
+            answer: self.poll.answer,
+            reads_per_shard: self.limits.reads_per_shard,
+            publish_credit: self.limits.publish_credit,
+            publish_reserve: self.limits.publish_reserve,
+            idempotency_keys: self.limits.idempotency_keys,
+            idempotency_per_publisher: self.limits.idempotency_per_publisher,
+            idempotency_ttl: self.limits.idempotency_ttl,
+            write_progress: self.limits.write_progress,
+            gap_interval: self.limits.gap_interval,
+            cursor_interval: self.limits.cursor_interval,
+            applied_wait: self.limits.applied_wait,
+        };
+        let mut namespaces = Namespaces::all(self.root_rules());
+        for (name, rules) in self.named_rules() {
+            // A name that `validate` refuses has no channels, so no rules either.
+            if let Ok(name) = Namespace::new(name) {
+                namespaces = namespaces.with(name, rules);
+            }
+        }
+        CoreConfig { limits, namespaces }
+    }
+
+    /// What `auto` comes to.
+    fn auto(&self) -> CoreAccess {
+        if self.access.open || self.access.api_keys.is_empty() {
+            CoreAccess::Anyone
+        } else {
+            CoreAccess::Keys
+        }
+    }
+
+    fn root_rules(&self) -> CoreRules {
+        let auto = self.auto();
+        CoreRules {
+            publish: self.rules.publish.resolve(auto),
+            subscribe: self.rules.subscribe.resolve(auto),
+            history_access: self.rules.history_access.resolve(auto),
+            history: self.rules.history,
+            conflate: self.rules.conflate,
+        }
+    }
+
+    /// The rules in force by namespace, the default one (`""`) first.
+    fn named_rules(&self) -> impl Iterator<Item = (&str, CoreRules)> {
+        let (root, auto) = (self.root_rules(), self.auto());
+        let named = self.namespaces.by_name.iter();
+        std::iter::once(("", root.clone()))
+            .chain(named.map(move |(name, rules)| (name.as_str(), rules.over(&root, auto))))
+    }
+}

@@ -1,0 +1,128 @@
+//! Rules of namespaces as an operator writes them, and what they come to.
+
+use std::time::Duration;
+
+use fanwire_core::namespace::{Access, History, Rules};
+
+use super::forms::{Form, Given, Kept, Size, Switch, Time, WhoMay};
+
+/// Who may do a thing, as configured.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Who {
+    /// Whoever reaches the server.
+    Anyone,
+    /// Whoever shows an API key.
+    Keys,
+    /// No one.
+    Nobody,
+    /// Keys where API keys are set and the server is not open, else anyone.
+    #[default]
+    Auto,
+}
+
+/// What one namespace does otherwise than the default one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct NamedRules {
+    /// Who may publish.
+    pub publish: Option<Who>,
+    /// Who may listen, live.
+    pub subscribe: Option<Who>,
+    /// Who may read what was.
+    pub history_access: Option<Who>,
+    /// Messages kept per channel; 0 keeps nothing.
+    pub history_messages: Option<usize>,
+    /// Bytes kept per channel.
+    pub history_bytes: Option<usize>,
+    /// How long messages are kept.
+    pub history_ttl: Option<Duration>,
+    /// Whether later messages replace earlier ones of the same key.
+    pub conflate: Option<bool>,
+}
+
+impl Who {
+    /// What it comes to, `auto` being `else_`.
+    pub(super) fn resolve(self, else_: Access) -> Access {
+        match self {
+            Self::Anyone => Access::Anyone,
+            Self::Keys => Access::Keys,
+            Self::Nobody => Access::Nobody,
+            Self::Auto => else_,
+        }
+    }
+}
+
+impl NamedRules {
+    /// Puts one rule in force by its name in the file.
+    pub(super) fn set(&mut self, rule: &str, value: &str) -> Result<(), String> {
+        let given = Given::Text(value.to_owned());
+        match rule {
+            "publish" => self.publish = Some(WhoMay::read(&given)?),
+            "subscribe" => self.subscribe = Some(WhoMay::read(&given)?),
+            "history_access" => self.history_access = Some(WhoMay::read(&given)?),
+            "conflate" => self.conflate = Some(Switch::read(&given)?),
+            "history" if value.trim() == "off" => self.history_messages = Some(0),
+            "history" => return Err("write \"off\", or a table of messages, bytes, ttl".into()),
+            _ => {
+                let Some(part) = rule.strip_prefix("history.") else {
+                    return Err(
+                        "there are publish, subscribe, history_access, history and conflate"
+                            .to_owned(),
+                    );
+                };
+                let mut history = History::default();
+                Kept::part(&mut history, part, value)?;
+                match part {
+                    "messages" => self.history_messages = Some(history.messages),
+                    "bytes" => self.history_bytes = Some(history.bytes),
+                    _ => self.history_ttl = Some(history.ttl),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// As an inline table.
+    pub(super) fn show(&self) -> String {
+        let mut parts = Vec::new();
+        let mut part = |name: &str, value: Option<String>| {
+            parts.extend(value.map(|value| format!("{name} = {value}")));
+        };
+        part("publish", self.publish.as_ref().map(WhoMay::show));
+        part("subscribe", self.subscribe.as_ref().map(WhoMay::show));
+        part(
+            "history_access",
+            self.history_access.as_ref().map(WhoMay::show),
+        );
+        part(
+            "history.messages",
+            self.history_messages.map(|n| n.to_string()),
+        );
+        part("history.bytes", self.history_bytes.as_ref().map(Size::show));
+        part("history.ttl", self.history_ttl.as_ref().map(Time::show));
+        part("conflate", self.conflate.as_ref().map(Switch::show));
+        format!("{{ {} }}", parts.join(", "))
+    }
+
+    /// The rules in force, over those of the default namespace.
+    pub(super) fn over(&self, root: &Rules, auto: Access) -> Rules {
+        let who = |who: Option<Who>, root: Access| who.map_or(root, |who| who.resolve(auto));
+        let kept = History {
+            messages: self.history_messages.unwrap_or(root.history.messages),
+            bytes: self.history_bytes.unwrap_or(match root.history.is_off() {
+                true => History::default().bytes,
+                false => root.history.bytes,
+            }),
+            ttl: self.history_ttl.unwrap_or(match root.history.is_off() {
+                true => History::default().ttl,
+                false => root.history.ttl,
+            }),
+        };
+        Rules {
+            publish: who(self.publish, root.publish),
+            subscribe: who(self.subscribe, root.subscribe),
+            history_access: who(self.history_access, root.history_access),
+            history: if kept.is_off() { History::OFF } else { kept },
+            conflate: self.conflate.unwrap_or(root.conflate),
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Every setting with its default: the one table.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use fanwire_core::limits::Limits as Core;
+
+use super::define::{Group, Setting, settings};
+use super::forms::{
+    Addresses, ApiKeys, Count, Form, Kept, List, Named, Size, Switch, Time, WhoMay,
+};
+use super::rules::{NamedRules, Who};
+use super::secret::Secret;
+use fanwire_core::namespace::History;
+
+const KIB: usize = 1024;
+
+const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn core() -> Core {
+    Core::default()
+}
+
+settings! {
+    /// Where the server listens.
+    listen: Listen {
+        /// Addresses to listen on, as IP:PORT. Port 0 takes a free one. One that is
+        /// not loopback needs an API key or `open`.
+        addresses: Vec<SocketAddr> as Addresses = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 3000))], flag "listen";
+        /// Connections that the system may hold before they are accepted.
+        backlog: usize as Count = 1024;
+        /// How long a shutdown waits for connections to take their last bytes.
+        shutdown_grace: Duration as Time = secs(5);
+    }
+
+    /// Who may come in. Closed by default: without a key or `open`, loopback only.
+    access: Access {
+        /// Whoever reaches the server may publish and subscribe. Without it and
+        /// without keys, only local programs may, on loopback addresses.
+        open: bool as Switch = false, flag "open";
+        /// API keys, name to secret, sent as `Authorization: Bearer SECRET`. The name
+        /// is shown to others as `from`. With a key set and not `open`, a key is
+        /// needed for everything. Prefer the file or the variable to the flag, which
+        /// other users of the machine can read.
+        api_keys: BTreeMap<String, Secret> as ApiKeys = BTreeMap::new(), flag "api-key";
+        /// Origins (`https://example.org`) whose pages may use the server; `*` for
+        /// all. The server's own origin always may, loopback origins on loopback.
+        allow_origins: Vec<String> as List = Vec::new(), flag "allow-origin";
+        /// Values of `Host` (a name, with or without port) to answer to beside
+        /// localhost, 127.0.0.1 and [::1]. Once set, no other is answered on any
+        /// address.
+        allow_hosts: Vec<String> as List = Vec::new(), flag "allow-host";
+        /// Send `Access-Control-Allow-Credentials` to the allowed origins, as an
+        /// `EventSource` with `withCredentials` asks for. Not together with `*`.
+        allow_credentials: bool as Switch = false;
+    }
+
+    /// The rules of the default namespace, and of every namespace without its own.
+    rules: Rules {
+        /// Who may publish: anyone, keys, nobody, or auto: keys where API keys are set
+        /// and the server is not `open`, else anyone.
+        publish: Who as WhoMay = Who::Auto;
+        /// Who may listen live: anyone, keys, nobody or auto.
+        subscribe: Who as WhoMay = Who::Auto;
+        /// Who may read what was (history, resume, rewind): anyone, keys, nobody or
+        /// auto. Never easier than listening.
+        history_access: Who as WhoMay = Who::Auto;
+        /// What is kept per channel: messages (a number), bytes (a size) and ttl (a
+        /// duration); what is left out keeps its default. "off" keeps nothing.
+        history: History as Kept = History::default();
+        /// A later message with the same key replaces earlier ones for readers who
+        /// catch up.
+        conflate: bool as Switch = false;
+    }
+
+    /// HTTP/1.1.
+    http: Http {
+        /// Bytes of a request's head; one past it is 431.
+        header_bytes: usize as Size = 32 * KIB;
+        /// Header lines of a request; one past it is 431.
+        header_count: usize as Count = 100;
+        /// Bytes of a request's target (path and query); one past it is 414.
+        uri_bytes: usize as Size = 32 * KIB;
+        /// How long a new connection may stay without its first byte.
+        first_byte_timeout: Duration as Time = secs(10);
+        /// How long a request's head may take from its first byte to its last.
+        header_timeout: Duration as Time = secs(10);
+        /// How long a request's body may take.
+        body_timeout: Duration as Time = secs(30);
+        /// How long a connection may idle between two requests.
+        keep_alive: Duration as Time = secs(75);
+    }
+
+    /// WebSocket.
+    ws: Ws {
+        /// A ping is sent when the connection was silent for this long.
+        ping: Duration as Time = secs(25);
+        /// Closed when nothing was heard or written for this long after the ping.
+        timeout: Duration as Time = secs(20);
+        /// How long the handshake may take.
+        handshake: Duration as Time = secs(10);
+        /// How long the peer may take to answer a close frame.
+        close_wait: Duration as Time = secs(1);
+        /// Frames that one message may be split into.
+        max_fragments: usize as Count = fanwire_proto::limits::MESSAGE_FRAGMENTS as usize;
+        /// Refused frames within `refused_window` that are answered with `$error`;
+        /// the next one closes the socket.
+        refused_frames: usize as Count = 10;
+        /// See `refused_frames`.
+        refused_window: Duration as Time = secs(10);
+    }
+
+    /// Server-Sent Events.
+    sse: Sse {
+        /// A quiet stream gets a comment after a random time, at least this …
+        comment_min: Duration as Time = secs(15);
+        /// … and at most this.
+        comment_max: Duration as Time = secs(25);
+        /// Clients are told to come back after a random time, at least this …
+        retry_min: Duration as Time = secs(2);
+        /// … and at most this.
+        retry_max: Duration as Time = secs(3);
+    }
+
+    /// Long polls and history.
+    poll: Poll {
+        /// How long a poll waits that says `wait` without a value.
+        wait: Duration as Time = secs(25);
+        /// The longest wait; a longer one counts as this.
+        wait_max: Duration as Time = secs(55);
+        /// Bytes of one answer (which holds at least one message).
+        answer: usize as Size = core().answer;
+    }
+
+    /// Bounds. Each is a promise about memory; what happens at it is in the docs.
+    limits: Limits {
+        /// Connections in all; lowered at start, with a word, to fit the descriptor
+        /// limit.
+        connections: usize as Count = 100_000;
+        /// Connections of one address (IPv6: of one /64). Loopback is exempt.
+        connections_per_ip: usize as Count = 100;
+        /// Bytes of one message's body; one past it is 413.
+        message: usize as Size = core().message;
+        /// Bytes queued for one subscriber before it falls behind and is fed from
+        /// history.
+        outbox: usize as Size = core().outbox;
+        /// Bytes of one piece of catching up.
+        chunk: usize as Size = core().chunk;
+        /// Bytes of all history and channel records of this node; past it the oldest
+        /// goes.
+        log_bytes: usize as Size = core().log_bytes;
+        /// Channels that are remembered.
+        channel_records: usize as Count = core().channel_records;
+        /// Bytes of the ring of recent messages from which readers go live.
+        ring_bytes: usize as Size = core().ring_bytes;
+        /// Reads of history under way per shard.
+        reads_per_shard: usize as Count = core().reads_per_shard;
+        /// Bytes of publications that the slowest shard has not taken yet.
+        publish_credit: usize as Size = core().publish_credit;
+        /// Credit kept back for the server's own publications.
+        publish_reserve: usize as Size = core().publish_reserve;
+        /// How long a publisher waits for credit before 503.
+        credit_wait: Duration as Time = secs(1);
+        /// Idempotency keys in all.
+        idempotency_keys: usize as Count = core().idempotency_keys;
+        /// Idempotency keys of one publisher.
+        idempotency_per_publisher: usize as Count = core().idempotency_per_publisher;
+        /// How long an idempotency key is remembered.
+        idempotency_ttl: Duration as Time = core().idempotency_ttl;
+        /// A reader that takes no byte for this long is closed; it can resume.
+        write_progress: Duration as Time = core().write_progress;
+        /// At most one mid-stream `$gap` per subscriber in this time.
+        gap_interval: Duration as Time = core().gap_interval;
+        /// A quiet stream gets `$cursor` this often.
+        cursor_interval: Duration as Time = core().cursor_interval;
+        /// How long a publish waits for delivery on this node, and a cursor ahead of
+        /// it for the feed.
+        applied_wait: Duration as Time = core().applied_wait;
+        /// Shards, each a task that owns a part of the subscribers; 0: one per core.
+        shards: usize as Count = 0;
+    }
+
+    /// For tests.
+    debug: ForTests {
+        /// Connections on plain TCP are written by their own tasks, as TLS ones are.
+        force_pull: bool as Switch = false, [hidden];
+    }
+
+    /// Rules of named namespaces, each a table; what one leaves out is as in [rules].
+    namespaces: NamespaceRules {
+        /// Rules by namespace name.
+        by_name: BTreeMap<String, NamedRules> as Named = BTreeMap::new(), flag "namespace";
+    }
+}
