@@ -156,6 +156,13 @@ impl Key {
     }
 }
 
+/// For lookups by reference that insert on a miss.
+impl From<&Key> for Key {
+    fn from(key: &Key) -> Self {
+        key.clone()
+    }
+}
+
 /// The text form: [`Key::parse`] of it gives the key back, but for `Socket`,
 /// which has no text form outside (shown as `ns:@socket/id`, which parse refuses).
 impl fmt::Display for Key {

@@ -59,6 +59,12 @@ pub struct Limits {
     pub gap_interval: Duration,
     /// A quiet live stream gets `$cursor` this often (5 min).
     pub cursor_interval: Duration,
+    /// How long a publish waits for credit (1 s).
+    pub credit_wait: Duration,
+    /// How long a connection that is being closed may take its last words (1 s).
+    pub end_wait: Duration,
+    /// How long until a broker that could not be reached is asked again (200 ms).
+    pub broker_retry: Duration,
     /// How long a publish waits for delivery on this node (2 s), and a cursor
     /// ahead of it for the feed.
     pub applied_wait: Duration,
@@ -85,6 +91,9 @@ impl Default for Limits {
             write_progress: Duration::from_secs(60),
             gap_interval: Duration::from_secs(1),
             cursor_interval: Duration::from_secs(300),
+            credit_wait: Duration::from_secs(1),
+            end_wait: Duration::from_secs(1),
+            broker_retry: Duration::from_millis(200),
             applied_wait: Duration::from_secs(2),
         }
     }

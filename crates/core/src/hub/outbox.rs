@@ -13,6 +13,7 @@ const KEPT_UNITS: usize = 8;
 pub struct Outbox {
     units: VecDeque<Bytes>,
     bytes: usize,
+    partial: bool,
 }
 
 impl Outbox {
@@ -60,11 +61,13 @@ impl Outbox {
         self.bytes = self.bytes.saturating_sub(taken);
         while let Some(unit) = self.units.front_mut() {
             if taken < unit.len() {
+                self.partial |= taken > 0;
                 bytes::Buf::advance(unit, taken);
                 break;
             }
             taken -= unit.len();
             self.units.pop_front();
+            self.partial = false;
         }
         self.give_back();
     }
@@ -73,19 +76,18 @@ impl Outbox {
     pub fn pop(&mut self) -> Option<Bytes> {
         let unit = self.units.pop_front()?;
         self.bytes -= unit.len();
+        self.partial = false;
         self.give_back();
         Some(unit)
     }
 
-    /// Takes everything.
-    pub fn take(&mut self) -> Vec<Bytes> {
-        self.bytes = 0;
-        let units = std::mem::take(&mut self.units);
-        units.into()
+    /// True where the first unit has been written in part: what follows is
+    /// understood only after the rest of it.
+    pub fn is_partial(&self) -> bool {
+        self.partial
     }
 
-    /// Forgets what has not begun to be written; a unit partly written stays,
-    /// because half a frame would make the rest unreadable.
+    /// Forgets everything.
     pub fn clear(&mut self) {
         *self = Self::default();
     }
@@ -111,6 +113,7 @@ mod tests {
         assert_eq!((outbox.len(), outbox.bytes()), (2, 10));
         outbox.advance(7);
         assert_eq!(outbox.bytes(), 3);
+        assert!(outbox.is_partial());
         assert_eq!(outbox.pop().unwrap(), &b"rld"[..]);
         assert!(outbox.is_empty());
     }

@@ -161,6 +161,15 @@ impl Permit {
             .try_for_each(|key| self.door.decide(&self.subject, self.verb, key))
     }
 
+    /// True where the keys' namespace keeps only the newest value per key on
+    /// catch-up.
+    pub fn conflates(&self) -> bool {
+        let namespaces = self.door.namespaces();
+        self.keys
+            .iter()
+            .all(|key| namespaces.rules(key.namespace()).conflate)
+    }
+
     /// Who holds it.
     pub fn subject(&self) -> &Subject {
         &self.subject

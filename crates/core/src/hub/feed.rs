@@ -1,0 +1,92 @@
+//! The feed lock: hands one step of the broker's feed to the shard queues, and
+//! is where a subscriber begins. Between reading history and hearing live there
+//! is no instant in which a message can be lost or doubled, because both sides
+//! pass here.
+
+use std::sync::Arc;
+use std::task::Waker;
+
+use hashbrown::HashMap;
+use smallvec::SmallVec;
+
+use crate::cursor::{Lineage, Seq};
+use crate::key::Key;
+
+/// How many subscribers each shard has (or is about to have) on one key.
+type Interest = SmallVec<[u32; 4]>;
+
+/// What the feed lock guards.
+pub(super) struct FeedState {
+    /// The newest seq handed to the shard queues.
+    pub(super) applied: Seq,
+    /// The lineage as the feed told it.
+    pub(super) lineage: Arc<Lineage>,
+    /// True once the hub lets everyone go.
+    pub(super) closed: bool,
+    interest: HashMap<Key, Interest, foldhash::fast::RandomState>,
+    waiting: Vec<(Seq, Waker)>,
+}
+
+impl FeedState {
+    pub(super) fn new(applied: Seq, lineage: Lineage) -> Self {
+        Self {
+            applied,
+            lineage: Arc::new(lineage),
+            closed: false,
+            interest: HashMap::default(),
+            waiting: Vec::new(),
+        }
+    }
+
+    /// Notes that `shard` has one more subscriber of `key`.
+    pub(super) fn listen(&mut self, key: &Key, shard: usize, shards: usize) {
+        let counts = self
+            .interest
+            .entry_ref(key)
+            .or_insert_with(|| SmallVec::from_elem(0, shards));
+        counts[shard] += 1;
+    }
+
+    /// Notes that `shard` has one fewer.
+    pub(super) fn leave(&mut self, key: &Key, shard: usize) {
+        if let Some(counts) = self.interest.get_mut(key) {
+            counts[shard] = counts[shard].saturating_sub(1);
+            if counts.iter().all(|count| *count == 0) {
+                self.interest.remove(key);
+            }
+        }
+    }
+
+    /// Marks in `marks` every shard that has a subscriber of one of `keys`.
+    pub(super) fn interested(&self, keys: &[Key], marks: &mut [bool]) {
+        for counts in keys.iter().filter_map(|key| self.interest.get(key)) {
+            for (mark, count) in marks.iter_mut().zip(counts) {
+                *mark |= *count > 0;
+            }
+        }
+    }
+
+    /// Keys that anyone listens to.
+    pub(super) fn keys(&self) -> usize {
+        self.interest.len()
+    }
+
+    /// Wakes `waker` once `seq` is applied.
+    pub(super) fn wait(&mut self, seq: Seq, waker: Waker) {
+        self.waiting.push((seq, waker));
+    }
+
+    /// Takes the wakers of all that waited for what is applied now.
+    pub(super) fn take_reached(&mut self) -> Vec<Waker> {
+        if self.waiting.is_empty() {
+            return Vec::new();
+        }
+        let applied = self.applied;
+        let (reached, waiting) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|(seq, _)| *seq <= applied);
+        self.waiting = waiting;
+        let reached: Vec<(Seq, Waker)> = reached;
+        reached.into_iter().map(|(_, waker)| waker).collect()
+    }
+}

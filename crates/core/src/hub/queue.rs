@@ -1,0 +1,110 @@
+//! A shard's inbox: publications, subscribes and commands in one order.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::Waker;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use super::attach::Attach;
+use super::encode::End;
+use super::publication::Publication;
+use crate::broker::{ReadReply, Tail, Top, Unavailable};
+use crate::cursor::{Epoch, Seq};
+
+/// A subscriber's number: never used twice, so a late command for one that is
+/// gone meets nobody.
+pub(super) type SubId = u64;
+
+/// What a shard is told, in order.
+pub(super) enum Entry {
+    /// A message, live.
+    Publication(Arc<Publication>),
+    /// A new subscriber; `at` is what this node had applied in that instant.
+    Subscribe {
+        id: SubId,
+        attach: Box<Attach>,
+        at: Seq,
+    },
+    /// A new epoch; what was given at `first` or after is not kept.
+    Cut { epoch: Epoch, first: Seq },
+    /// This node missed messages up to there.
+    Lost { through: Seq },
+    /// Ask every permit again.
+    Recheck,
+    /// Let everyone go.
+    EndAll(End),
+    /// For one subscriber.
+    Command(SubId, Command),
+}
+
+/// What one subscriber's side says.
+pub(super) enum Command {
+    /// The peer takes bytes again.
+    Writable,
+    /// A reply of the connection's own.
+    Send(Bytes),
+    /// An answer to a ping; only the latest is kept.
+    Pong(Bytes),
+    /// Let it go.
+    End(End),
+    /// The broker's top, for a cursor that this node alone cannot judge.
+    Top(Result<Top, Unavailable>),
+    /// Where the tail begins.
+    Tail(Result<Tail, Unavailable>),
+    /// A chunk read; the number is the shard's generation when it was asked for.
+    Read(u64, Result<ReadReply, Unavailable>),
+}
+
+#[derive(Default)]
+struct State {
+    entries: VecDeque<Entry>,
+    waker: Option<Waker>,
+}
+
+/// The inbox. Its lock is held for a push or a swap only.
+#[derive(Default)]
+pub(super) struct Queue {
+    state: Mutex<State>,
+}
+
+impl Queue {
+    /// Adds entries; the waker to call, once all locks are released.
+    #[must_use]
+    pub(super) fn push(&self, entries: impl IntoIterator<Item = Entry>) -> Option<Waker> {
+        let mut state = self.state.lock();
+        state.entries.extend(entries);
+        state.waker.take()
+    }
+
+    /// Adds one entry and wakes. Not to be called under a lock.
+    pub(super) fn send(&self, entry: Entry) {
+        if let Some(waker) = self.push([entry]) {
+            waker.wake();
+        }
+    }
+
+    /// Swaps everything queued into `inbox`, which is empty.
+    pub(super) fn take(&self, inbox: &mut VecDeque<Entry>) {
+        std::mem::swap(&mut self.state.lock().entries, inbox);
+    }
+
+    /// Leaves a waker for the next push; true where something is queued.
+    pub(super) fn register(&self, waker: &Waker) -> bool {
+        let mut state = self.state.lock();
+        if !state
+            .waker
+            .as_ref()
+            .is_some_and(|known| known.will_wake(waker))
+        {
+            state.waker = Some(waker.clone());
+        }
+        !state.entries.is_empty()
+    }
+
+    /// Entries waiting.
+    pub(super) fn len(&self) -> usize {
+        self.state.lock().entries.len()
+    }
+}

@@ -1,0 +1,383 @@
+//! Writing, signs of life, and endings.
+
+use bytes::Bytes;
+
+use super::super::encode::End;
+use super::super::writer::Flushed;
+use super::catchup::UNDECIDED;
+use super::members::Slot;
+use super::sub::{Doing, State, Sub};
+use super::{Shard, WRITES_PER_TURN};
+use crate::clock::Instant;
+use crate::cursor::{Cursor, CursorText};
+use crate::error::{Code, Refusal};
+use crate::hub::Start;
+
+impl Shard {
+    /// Writes to as many dirty connections as one turn may.
+    pub(super) fn flush_some(&mut self) {
+        self.bulk_turn = !self.bulk_turn;
+        for _ in 0..WRITES_PER_TURN {
+            let next = if self.bulk_turn {
+                self.dirty_bulk
+                    .pop_front()
+                    .or_else(|| self.dirty_small.pop_front())
+            } else {
+                self.dirty_small
+                    .pop_front()
+                    .or_else(|| self.dirty_bulk.pop_front())
+            };
+            let Some(slot) = next else { return };
+            self.guarded(slot, Self::flush);
+        }
+    }
+
+    /// Writes what one connection has, once.
+    fn flush(&mut self, slot: Slot) {
+        let Some(sub) = self.sub(slot) else { return };
+        sub.dirty = false;
+        if sub.is_once() && sub.ending.is_none() {
+            self.answer(slot);
+        }
+        let now = self.now;
+        let Some(sub) = self.sub(slot) else { return };
+        if sub.blocked {
+            return;
+        }
+        if let Some(pong) = sub.pong.take() {
+            let bytes = pong.len();
+            sub.outbox.push(pong);
+            self.tally.outbox_bytes += bytes;
+        }
+        let Some(sub) = self.slots[slot as usize].as_deref_mut() else {
+            return;
+        };
+        let before = sub.outbox.bytes();
+        let flushed = match (&mut sub.writer, before) {
+            (_, 0) => Flushed::All,
+            (Some(writer), _) => {
+                self.tally.flushes += 1;
+                writer.flush(&mut sub.outbox)
+            }
+            (None, _) => Flushed::Gone,
+        };
+        let taken = before - sub.outbox.bytes();
+        self.tally.outbox_bytes -= taken;
+        if taken > 0 {
+            sub.progress = now;
+            sub.last_write = now;
+        }
+        match flushed {
+            Flushed::Gone => self.remove(slot, End::Gone),
+            Flushed::Blocked => {
+                sub.blocked = true;
+                self.schedule(slot);
+            }
+            Flushed::All => match sub.ending.take() {
+                Some((end, _)) => self.remove(slot, end),
+                None => self.feed(slot),
+            },
+        }
+    }
+
+    /// Makes a poll's answer of what was gathered, where there is something to
+    /// tell.
+    fn answer(&mut self, slot: Slot) {
+        let pos = self.pos;
+        let until = self.now + self.hub.limits.write_progress;
+        let live = self.cursor(pos);
+        let Some(sub) = self.sub(slot) else { return };
+        if sub.answer_at.is_none() && (sub.units.is_empty() || !matches!(sub.state, State::Live)) {
+            return;
+        }
+        let cursor = sub
+            .answer_at
+            .or(sub.ahead.filter(|_| sub.served > pos))
+            .unwrap_or(live);
+        let units = std::mem::take(&mut sub.units);
+        let unit_bytes = std::mem::take(&mut sub.unit_bytes);
+        let preface = std::mem::take(&mut sub.preface);
+        sub.ending = Some((End::Answered, until));
+        let form = sub.form;
+        self.tally.outbox_bytes -= unit_bytes;
+        let answer = self.encoder(form).answer(&preface, &units, cursor);
+        let Some(sub) = self.slots[slot as usize].as_deref_mut() else {
+            return;
+        };
+        self.tally.outbox_bytes += answer.len();
+        sub.outbox.push(answer);
+        self.tally.outbox_peak = self.tally.outbox_peak.max(sub.outbox.bytes());
+        if sub.outbox.is_empty() {
+            // A form without bytes for an answer: nothing to wait for.
+            self.remove(slot, End::Answered);
+        }
+    }
+
+    /// A poll that has all there is and nothing to tell: waits, or answers at
+    /// once where its time is up.
+    pub(super) fn on_once_live(&mut self, slot: Slot) {
+        let due = self
+            .sub(slot)
+            .and_then(|sub| sub.deadline)
+            .is_some_and(|due| due <= self.now);
+        if due {
+            self.on_deadline(slot);
+        } else {
+            self.schedule(slot);
+        }
+    }
+
+    /// A poll's time is up.
+    fn on_deadline(&mut self, slot: Slot) {
+        self.catch_position();
+        let live = self.cursor(self.pos);
+        let pos = self.pos;
+        let Some(sub) = self.sub(slot) else { return };
+        if sub.answer_at.is_some() || sub.ending.is_some() {
+            return;
+        }
+        let at: Option<Cursor> = match &sub.state {
+            State::Live => Some(sub.ahead.filter(|_| sub.served > pos).unwrap_or(live)),
+            State::Behind(behind) if behind.cursor == UNDECIDED => {
+                // The broker is silent: the client's own cursor is still good.
+                match behind.opening.as_ref().map(|opening| opening.start) {
+                    Some(Start::After(CursorText::Cursor(cursor))) => Some(cursor),
+                    _ => None,
+                }
+            }
+            State::Behind(behind) => {
+                let from = behind.cursor;
+                if !self.write_opening(slot, &[], from) {
+                    return;
+                }
+                Some(self.cursor(from))
+            }
+        };
+        match at {
+            Some(cursor) => {
+                if let Some(sub) = self.sub(slot) {
+                    sub.answer_at = Some(cursor);
+                }
+                self.mark(slot, true);
+            }
+            None => {
+                let sentence = "the broker cannot be reached; try again shortly";
+                self.end(
+                    slot,
+                    End::Refused(Refusal::new(Code::Unavailable, sentence)),
+                );
+            }
+        }
+    }
+
+    /// Everything that time asks of one subscriber.
+    pub(super) fn on_timer(&mut self, slot: Slot) {
+        let now = self.now;
+        let limits = self.hub.limits.clone();
+        let Some(sub) = self.sub(slot) else { return };
+        if let Some((end, until)) = &sub.ending {
+            if *until <= now {
+                let end = end.clone();
+                return self.remove(slot, end);
+            }
+        } else if is_waiting(sub) && sub.progress + limits.write_progress <= now {
+            return self.end_at_once(slot, End::Slow);
+        } else if poll_due(sub, limits.applied_wait).is_some_and(|due| due <= now) {
+            self.on_deadline(slot);
+        } else if let State::Behind(behind) = &sub.state
+            && let Doing::Pausing(until) = behind.doing
+            && until <= now
+        {
+            self.unpause(slot);
+        } else {
+            self.show_life(slot);
+        }
+        self.schedule(slot);
+    }
+
+    /// Pings, comments, `$cursor`; ends who gave no sign of life.
+    fn show_life(&mut self, slot: Slot) {
+        let now = self.now;
+        let interval = self.hub.limits.cursor_interval;
+        let Some(sub) = self.sub(slot) else { return };
+        let form = sub.form;
+        if silent_at(sub).is_some_and(|due| due <= now) {
+            return self.end(slot, End::Silent);
+        }
+        if sub.is_once() || !matches!(sub.state, State::Live) || !sub.outbox.is_empty() {
+            return;
+        }
+        if sub.last_id + interval <= now {
+            sub.last_id = now;
+            self.catch_position();
+            let cursor = self.cursor(self.pos);
+            let pos = self.pos;
+            let reached = self.sub(slot).is_some_and(|sub| sub.served <= pos);
+            if let Some(unit) = self.encoder(form).cursor(cursor).filter(|_| reached) {
+                return self.append(slot, unit);
+            }
+        }
+        let Some(sub) = self.sub(slot) else { return };
+        if keep_alive_at(sub).is_some_and(|due| due <= now) {
+            sub.last_ping = now;
+            if let Some(unit) = self.encoder(form).keep_alive() {
+                self.append(slot, unit);
+            }
+        }
+    }
+
+    /// Arms the timer for whatever comes first.
+    pub(super) fn schedule(&mut self, slot: Slot) {
+        let limits = &self.hub.limits;
+        let Some(sub) = self.slots[slot as usize].as_deref_mut() else {
+            return;
+        };
+        let next: Option<Instant> = if let Some((_, until)) = sub.ending {
+            Some(until)
+        } else {
+            let pausing = match &sub.state {
+                State::Behind(behind) => match behind.doing {
+                    Doing::Pausing(until) => Some(until),
+                    _ => None,
+                },
+                State::Live => None,
+            };
+            let stalled = is_waiting(sub).then(|| sub.progress + limits.write_progress);
+            let quiet = (!sub.is_once()).then(|| sub.last_id + limits.cursor_interval);
+            [
+                pausing,
+                stalled,
+                poll_due(sub, limits.applied_wait),
+                quiet,
+                keep_alive_at(sub),
+                silent_at(sub),
+            ]
+            .into_iter()
+            .flatten()
+            .min()
+        };
+        if let Some(next) = next {
+            // Never in the past: what is due but cannot be done yet waits a tick.
+            let next = next.max(self.now + TICK);
+            self.timers.arm(&mut sub.timer, sub.id, next);
+        }
+    }
+
+    /// A reply of the connection's own.
+    pub(super) fn on_send(&mut self, slot: Slot, unit: Bytes) {
+        let bound = 2 * self.hub.limits.outbox;
+        let Some(sub) = self.sub(slot) else { return };
+        if sub.ending.is_some() {
+            return;
+        }
+        if sub.outbox.bytes() > bound {
+            return self.end_at_once(slot, End::Slow);
+        }
+        if let State::Behind(behind) = &sub.state
+            && behind.opening.is_some()
+        {
+            // Nothing goes before the response head.
+            let preface = std::mem::take(&mut sub.preface);
+            self.append(slot, preface);
+        }
+        self.append(slot, unit);
+    }
+
+    /// Writes the last words after what waits, then lets go.
+    pub(super) fn end(&mut self, slot: Slot, end: End) {
+        let until = self.now + self.hub.limits.end_wait;
+        let Some(sub) = self.sub(slot) else { return };
+        if sub.ending.is_some() {
+            return;
+        }
+        if sub.is_once() && end == End::Shutdown {
+            return self.on_deadline(slot);
+        }
+        let form = sub.form;
+        let preface = std::mem::take(&mut sub.preface);
+        if !sub.is_once() {
+            self.append(slot, preface);
+        }
+        let words = self.encoder(form).end(&end);
+        let Some(sub) = self.sub(slot) else { return };
+        let bytes = words.len();
+        sub.outbox.push(words);
+        sub.ending = Some((end, until));
+        self.tally.outbox_bytes += bytes;
+        self.mark(slot, true);
+        self.schedule(slot);
+    }
+
+    /// Withholds what waits, says the last words where they can still be
+    /// understood, and lets go.
+    pub(super) fn end_at_once(&mut self, slot: Slot, end: End) {
+        let Some(sub) = self.sub(slot) else { return };
+        let form = sub.form;
+        let before = sub.outbox.bytes();
+        // After half a frame nothing can be understood.
+        let readable = !sub.outbox.is_partial();
+        sub.outbox.clear();
+        self.tally.outbox_bytes -= before;
+        if readable {
+            let words = self.encoder(form).end(&end);
+            let Some(sub) = self.sub(slot) else { return };
+            let preface = std::mem::take(&mut sub.preface);
+            if !sub.is_once() {
+                sub.outbox.push(preface);
+            }
+            sub.outbox.push(words);
+            let waiting = sub.outbox.bytes();
+            if let Some(writer) = &mut sub.writer {
+                writer.flush(&mut sub.outbox);
+            }
+            // What was not taken is forgotten with the subscriber.
+            let rest = sub.outbox.bytes();
+            debug_assert!(rest <= waiting);
+            self.tally.outbox_bytes += rest;
+        }
+        self.remove(slot, end);
+    }
+}
+
+/// The clock's resolution, as far as timers are concerned.
+const TICK: Instant = Instant::from_millis(1);
+
+/// True where something waits for the peer to take it.
+fn is_waiting(sub: &Sub) -> bool {
+    sub.blocked && !sub.outbox.is_empty()
+}
+
+/// When a poll is answered whatever happens. One that is still being fed may
+/// take a little longer: its broker is asked once at least.
+fn poll_due(sub: &Sub, grace: std::time::Duration) -> Option<Instant> {
+    let deadline = sub.deadline?;
+    match sub.state {
+        State::Live => Some(deadline),
+        State::Behind(_) => Some(deadline + grace),
+    }
+}
+
+/// When a keep-alive is due: where an answer is expected, after silence of the
+/// peer; else after silence of ours.
+fn keep_alive_at(sub: &Sub) -> Option<Instant> {
+    let heartbeat = sub.heartbeat?;
+    let quiet_since = match heartbeat.timeout {
+        Some(_) => last_heard(sub).max(sub.last_ping),
+        None => sub.last_write.max(sub.last_ping),
+    };
+    Some(quiet_since + heartbeat.interval)
+}
+
+/// When a peer that gave no sign of life is let go. Reading what it had been
+/// too full for is a sign of life too.
+fn silent_at(sub: &Sub) -> Option<Instant> {
+    let heartbeat = sub.heartbeat?;
+    let alive = last_heard(sub).max(sub.last_drained);
+    Some(alive + heartbeat.interval + heartbeat.timeout?)
+}
+
+fn last_heard(sub: &Sub) -> Instant {
+    sub.writer
+        .as_ref()
+        .map_or(Instant::ZERO, |writer| writer.last_heard())
+}

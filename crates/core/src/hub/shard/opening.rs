@@ -1,0 +1,301 @@
+//! How a stream begins: where its start is found, and what stands before the
+//! first message.
+//!
+//! Every `$gap` of the opening stands before `$ready` and has no id: the cursor
+//! that was refused stays in force until `$ready` arrives. `$ready` carries the
+//! start, and nothing ahead of a message still owed.
+
+use bytes::Bytes;
+
+use super::super::attach::Start;
+use super::super::encode::{End, Gap, GapForm, Ready};
+use super::members::Slot;
+use super::sub::{Behind, Doing};
+use super::{Command, Shard};
+use crate::broker::{Loss, Tail, Top, Unavailable};
+use crate::cursor::{CursorText, GapReason, GapStart, Resolved, Seq};
+
+impl Shard {
+    /// Finds the start of a new subscriber.
+    pub(super) fn open(&mut self, slot: Slot) {
+        self.schedule(slot);
+        let pos = self.pos;
+        let Some(start) = self.start_of(slot) else {
+            return;
+        };
+        match start {
+            Start::Latest => self.begin(slot, pos),
+            Start::Earliest => self.ask_tail(slot, usize::MAX),
+            Start::Rewind(0) => self.begin(slot, pos),
+            Start::Rewind(n) | Start::Newest(n) => self.ask_tail(slot, n),
+            Start::After(CursorText::Empty) => self.begin_after_gap(slot, GapReason::Empty, pos),
+            Start::After(CursorText::Malformed) => {
+                self.begin_after_gap(slot, GapReason::Malformed, pos);
+            }
+            Start::After(CursorText::Cursor(cursor)) => {
+                match self.lineage.resolve(cursor, pos) {
+                    Resolved::At(seq) => self.begin(slot, seq),
+                    // This node may simply not know yet: the broker's word counts.
+                    Resolved::Ahead(_) | Resolved::Gap(..) => self.ask_top(slot),
+                }
+            }
+        }
+    }
+
+    fn start_of(&mut self, slot: Slot) -> Option<Start> {
+        self.behind(slot)?
+            .opening
+            .as_ref()
+            .map(|opening| opening.start)
+    }
+
+    fn ask_top(&mut self, slot: Slot) {
+        let Some(id) = self.set_doing(slot, Doing::Asking) else {
+            return;
+        };
+        let question = self.hub.broker.top();
+        self.ask(id, question, Command::Top);
+    }
+
+    fn ask_tail(&mut self, slot: Slot, n: usize) {
+        if !self.still_permitted(slot) {
+            return;
+        }
+        let Some(id) = self.set_doing(slot, Doing::Asking) else {
+            return;
+        };
+        let Some(keys) = self.sub(slot).map(|sub| sub.keys().clone()) else {
+            return;
+        };
+        let question = self.hub.broker.tail(keys, n);
+        self.ask(id, question, Command::Tail);
+    }
+
+    pub(super) fn set_doing(&mut self, slot: Slot, doing: Doing) -> Option<u64> {
+        self.behind(slot)?.doing = doing;
+        self.sub(slot).map(|sub| sub.id)
+    }
+
+    /// The broker's own top and lineage judge a cursor that this node cannot.
+    pub(super) fn on_top(&mut self, slot: Slot, top: Result<Top, Unavailable>) {
+        let pos = self.pos;
+        let Some(Start::After(CursorText::Cursor(cursor))) = self.start_of(slot) else {
+            return;
+        };
+        let Ok(top) = top else {
+            // An unreachable top is never a gap.
+            return self.pause(slot, self.hub.limits.broker_retry);
+        };
+        match top.lineage.resolve(cursor, top.seq) {
+            Resolved::At(seq) if seq <= pos => self.begin(slot, seq),
+            Resolved::At(seq) => self.begin_ahead(slot, seq),
+            Resolved::Ahead(_) => self.begin_after_gap(slot, GapReason::Future, pos),
+            Resolved::Gap(reason, GapStart::Now) => self.begin_after_gap(slot, reason, pos),
+            Resolved::Gap(reason, GapStart::After(seq)) => {
+                self.begin_after_gap(slot, reason, seq.min(pos));
+            }
+            Resolved::Gap(reason, GapStart::Earliest) => {
+                self.note_gap(slot, reason);
+                self.ask_tail(slot, usize::MAX);
+            }
+        }
+    }
+
+    fn note_gap(&mut self, slot: Slot, reason: GapReason) {
+        if let Some(opening) = self.behind(slot).and_then(|behind| behind.opening.as_mut()) {
+            opening.gap = Some(reason);
+        }
+    }
+
+    pub(super) fn on_tail(&mut self, slot: Slot, tail: Result<Tail, Unavailable>) {
+        let pos = self.pos;
+        let Some(start) = self.start_of(slot) else {
+            return;
+        };
+        let Ok(tail) = tail else {
+            return self.pause(slot, self.hub.limits.broker_retry);
+        };
+        // With nothing held there is nothing to replay: from now.
+        let Some(union) = tail.union else {
+            return self.begin(slot, pos);
+        };
+        let from = if matches!(start, Start::Newest(_)) {
+            union
+        } else {
+            let least = tail.floors.iter().copied().min().unwrap_or(union);
+            let Some(behind) = self.behind(slot) else {
+                return;
+            };
+            behind.floors = tail.floors.into_iter().collect();
+            least
+        };
+        self.begin(slot, from.min(pos));
+    }
+
+    /// A cursor of a feed that has not come here yet: nothing up to it is
+    /// delivered again, and there is no gap.
+    fn begin_ahead(&mut self, slot: Slot, seq: Seq) {
+        let Some(Start::After(CursorText::Cursor(cursor))) = self.start_of(slot) else {
+            return;
+        };
+        if let Some(sub) = self.sub(slot) {
+            sub.served = seq;
+            sub.ahead = Some(cursor);
+        }
+        let pos = self.pos;
+        self.begin(slot, pos);
+    }
+
+    fn begin_after_gap(&mut self, slot: Slot, reason: GapReason, from: Seq) {
+        self.note_gap(slot, reason);
+        self.begin(slot, from);
+    }
+
+    /// The start is known: feed from there.
+    fn begin(&mut self, slot: Slot, from: Seq) {
+        let Some(behind) = self.behind(slot) else {
+            return;
+        };
+        behind.cursor = from;
+        behind.doing = Doing::Nothing;
+        self.feed(slot);
+    }
+
+    /// Writes the opening block, with what the first read found lost. `before`
+    /// is the place just before the first message that will come. False where
+    /// the stream ends here.
+    pub(super) fn write_opening(&mut self, slot: Slot, lost: &[Loss], before: Seq) -> bool {
+        let Some(behind) = self.behind(slot) else {
+            return false;
+        };
+        let Some(opening) = behind.opening.take() else {
+            return true;
+        };
+        let replays = matches!(opening.start, Start::Earliest | Start::Rewind(_))
+            || opening.gap == Some(GapReason::EpochUnknown);
+        let start = if replays {
+            before.max(behind.cursor)
+        } else {
+            behind.cursor
+        };
+        let Some(sub) = self.sub(slot) else {
+            return false;
+        };
+        let keys = sub.keys().clone();
+        let cursor = sub.ahead.unwrap_or(self.lineage.cursor(start));
+        let mut gaps = Vec::new();
+        if let Some(reason) = opening.gap {
+            gaps.extend(keys.iter().map(|key| Gap {
+                channel: key.clone(),
+                reason,
+                lost_through: None,
+                cursor,
+                id: None,
+            }));
+        }
+        gaps.extend(lost.iter().map(|loss| self.gap_of(loss, start, false)));
+        let seed = self.hub.seed;
+        let Some(sub) = self.sub(slot) else {
+            return false;
+        };
+        let (form, once) = (sub.form, sub.is_once());
+        let conn = sub.conn.clone();
+        let jitter = jitter(seed, sub.id);
+        if !once {
+            let preface = std::mem::take(&mut sub.preface);
+            self.append(slot, preface);
+        }
+        if !self.write_gaps(slot, &gaps) {
+            return false;
+        }
+        if !once {
+            let ready = Ready {
+                cursor,
+                channels: &keys,
+                conn: &conn,
+                jitter,
+            };
+            let unit = self.encoder(form).ready(&ready);
+            self.append(slot, unit);
+        }
+        true
+    }
+
+    /// Writes gaps; false where the form has no place for them and the stream
+    /// ends instead.
+    pub(super) fn write_gaps(&mut self, slot: Slot, gaps: &[Gap]) -> bool {
+        let Some(form) = self.sub(slot).map(|sub| sub.form) else {
+            return false;
+        };
+        let encoder = self.encoder(form);
+        for gap in gaps {
+            self.tally.gaps += 1;
+            match encoder.gap(gap) {
+                GapForm::Unit(unit) => self.append(slot, unit),
+                GapForm::Ends => {
+                    self.end(slot, End::Gap(gap.cursor));
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// A loss as it is told; `told_at` is where the stream stands.
+    pub(super) fn gap_of(&self, loss: &Loss, told_at: Seq, mid_stream: bool) -> Gap {
+        Gap {
+            channel: loss.channel.clone(),
+            reason: loss.reason,
+            lost_through: Some(self.cursor(loss.lost_through)),
+            cursor: self.cursor(loss.lost_through.max(told_at)),
+            id: mid_stream.then(|| self.cursor(told_at)),
+        }
+    }
+
+    /// Appends a unit of the stream's own, whatever the outbox holds: these are
+    /// few and bounded by what causes them.
+    pub(super) fn append(&mut self, slot: Slot, unit: Bytes) {
+        let now = self.now;
+        let Some(sub) = self.sub(slot) else { return };
+        if sub.is_drained() {
+            sub.progress = now;
+        }
+        let bytes = unit.len();
+        super::deliver::put(sub, unit);
+        let peak = sub.outbox.bytes() + sub.unit_bytes;
+        self.tally.outbox_bytes += bytes;
+        self.tally.outbox_peak = self.tally.outbox_peak.max(peak);
+        self.mark(slot, true);
+    }
+
+    /// Asks the door again.
+    pub(super) fn still_permitted(&mut self, slot: Slot) -> bool {
+        let Some(sub) = self.sub(slot) else {
+            return false;
+        };
+        match sub.permit.check() {
+            Ok(()) => true,
+            Err(refusal) => {
+                self.end_at_once(slot, End::Refused(refusal));
+                false
+            }
+        }
+    }
+}
+
+/// A number that differs from connection to connection.
+fn jitter(seed: u64, id: u64) -> u64 {
+    let mut mixed = seed ^ id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed ^= mixed >> 32;
+    mixed = mixed.wrapping_mul(0xd6e8_feb8_6659_fd93);
+    mixed ^ (mixed >> 32)
+}
+
+impl Behind {
+    /// Marks losses as told: no second gap for the same.
+    pub(super) fn told(&mut self, number: usize, lost_through: Seq) {
+        if let Some(floor) = self.floors.get_mut(number) {
+            *floor = (*floor).max(lost_through);
+        }
+    }
+}
