@@ -34,6 +34,12 @@ pub fn check_key(key: &[u8]) -> Result<(), DecodeError> {
     }
 }
 
+/// The `Sec-WebSocket-Key` of a client. `nonce` must be random.
+#[must_use]
+pub fn client_key(nonce: [u8; 16]) -> String {
+    STANDARD.encode(nonce)
+}
+
 /// A client's opening request.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
@@ -74,7 +80,7 @@ impl Request<'_> {
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {}\r\n",
             self.target,
             self.host,
-            STANDARD.encode(nonce),
+            client_key(nonce),
         );
         if !self.subprotocols.is_empty() {
             out.push_str("Sec-WebSocket-Protocol: ");
@@ -132,7 +138,7 @@ pub fn check_response<'a>(
     if !upgrade || !connection {
         return bad("the server's answer is not an upgrade to websocket");
     }
-    if accept != Some(accept_key(STANDARD.encode(nonce).as_bytes()).as_bytes()) {
+    if accept != Some(accept_key(client_key(nonce).as_bytes()).as_bytes()) {
         return bad("Sec-WebSocket-Accept is not the one for this request");
     }
     Ok(protocol)
