@@ -1,0 +1,88 @@
+// Runs every client against the real server: `node run.mjs`, with the binary's path in
+// FANWIRE_BIN, a Python that has `websockets` in FANWIRE_PYTHON and curl in FANWIRE_CURL.
+// Prints TAP.
+
+import { spawn } from 'node:child_process';
+import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+import { openControlDoor, World } from './lib/world.mjs';
+
+const here = dirname(fileURLToPath(import.meta.url));
+/** Longest time for all tests of one client, in ms. */
+const CLIENT_LIMIT = 150_000;
+
+const node = process.execPath;
+const python = process.env.FANWIRE_PYTHON ?? 'python3';
+const clients = [
+  ['eventsource 3', node, ['eventsource.mjs', 'eventsource-3']],
+  ['eventsource 4', node, ['eventsource.mjs', 'eventsource-4']],
+  ['ws', node, ['ws.mjs']],
+  ['websockets', python, ['websockets_client.py']],
+  ['curl', 'bash', ['curl.sh']],
+];
+
+/** Runs one client with a server of its own and hands on its TAP lines; gives their number. */
+async function run([name, program, args]) {
+  const world = new World(process.env.FANWIRE_BIN);
+  const door = await openControlDoor(world);
+  let tests = 0;
+  let plan = null;
+  let failed = false;
+  try {
+    const url = await world.start();
+    const child = spawn(program, args, {
+      cwd: here,
+      env: { ...process.env, FANWIRE_URL: url, FANWIRE_CONTROL: door.url },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      child.kill('SIGKILL');
+    }, CLIENT_LIMIT);
+    const ended = new Promise((resolve) => {
+      child.once('error', (error) => resolve(error.message));
+      child.once('close', (code, signal) => resolve(signal ?? `status ${code}`));
+    });
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      if (/^1\.\.\d+$/.test(line)) {
+        plan = Number(line.slice(3));
+        return;
+      }
+      if (/^(not )?ok /.test(line)) tests += 1;
+      failed ||= line.startsWith('not ok ');
+      console.log(line);
+    });
+    const how = await ended;
+    clearTimeout(timer);
+    if (plan !== tests || how !== 'status 0') {
+      const late = isLate ? ` after ${CLIENT_LIMIT / 1000} s` : '';
+      console.log(`not ok ${name}: ended with ${how}${late}, ${tests} of ${plan ?? '?'} tests run`);
+      tests += 1;
+      failed = true;
+    }
+  } catch (error) {
+    console.log(`not ok ${name}: ${error.message}`);
+    tests += 1;
+    failed = true;
+  } finally {
+    await world.stop();
+    door.close();
+    if (failed) console.log(`# the server's last lines: ${world.serverOutput.slice(-5).join(' | ')}`);
+  }
+  return { tests, failed };
+}
+
+if (!process.env.FANWIRE_BIN) throw new Error('FANWIRE_BIN is not set: `cargo xtask test --only clients`');
+const only = process.argv.slice(2);
+let total = 0;
+let anyFailed = false;
+for (const client of clients.filter(([name]) => only.length === 0 || only.includes(name))) {
+  const { tests, failed } = await run(client);
+  total += tests;
+  anyFailed ||= failed;
+}
+console.log(`1..${total}`);
+process.exit(anyFailed ? 1 : 0);
