@@ -45,8 +45,6 @@ pub struct Limits {
     pub reads_per_shard: usize,
     /// Bytes of publications not yet taken by the slowest shard (64 MiB).
     pub publish_credit: usize,
-    /// Credit kept back for the shards' own publications (1 MiB).
-    pub publish_reserve: usize,
     /// Idempotency keys in all (100,000).
     pub idempotency_keys: usize,
     /// Idempotency keys of one publisher (10,000).
@@ -84,7 +82,6 @@ impl Default for Limits {
             answer: 256 * KIB,
             reads_per_shard: 256,
             publish_credit: 64 * MIB,
-            publish_reserve: MIB,
             idempotency_keys: 100_000,
             idempotency_per_publisher: 10_000,
             idempotency_ttl: Duration::from_secs(600),

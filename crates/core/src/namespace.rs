@@ -30,7 +30,7 @@ pub struct History {
 }
 
 /// The rules of one namespace.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Rules {
     /// Who may publish.
     pub publish: Access,
@@ -72,18 +72,6 @@ impl Default for History {
             messages: 1_000,
             bytes: 1024 * 1024,
             ttl: Duration::from_secs(600),
-        }
-    }
-}
-
-impl Default for Rules {
-    fn default() -> Self {
-        Self {
-            publish: Access::default(),
-            subscribe: Access::default(),
-            history_access: Access::default(),
-            history: History::default(),
-            conflate: false,
         }
     }
 }

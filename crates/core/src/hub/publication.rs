@@ -19,12 +19,15 @@ enum Content {
     Volatile(Arc<Message>, u64),
 }
 
+/// What one form made of it, for one target; none where the encoder failed.
+type Encoded = (FormId, u8, Option<Bytes>);
+
 /// A message while queues hold it: encoded once per form, and paid for until
 /// the slowest shard has passed it.
 pub(super) struct Publication {
     content: Content,
     _credit: Option<Credit>,
-    forms: Mutex<SmallVec<[(FormId, u8, Option<Bytes>); 2]>>,
+    forms: Mutex<SmallVec<[Encoded; 2]>>,
 }
 
 impl Publication {

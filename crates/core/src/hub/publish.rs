@@ -11,7 +11,7 @@ use crate::cursor::Seq;
 use crate::error::{Code, Refusal};
 use crate::key::Key;
 use crate::limits::{MAX_EXCEPT, MAX_KEY, MAX_TARGETS};
-use crate::message::{Body, EventName, Keys, Message};
+use crate::message::{Body, EventName, Message};
 use crate::policy::{Permit, Verb};
 
 /// A message to be published to the keys of a permit.
@@ -78,12 +78,7 @@ impl Hub {
             return Err(Refusal::new(Code::TooLarge, sentence));
         }
         let bad = |sentence: &str| Refusal::new(Code::BadRequest, sentence);
-        let mut targets = Keys::new();
-        for key in permit.keys() {
-            if !targets.contains(key) {
-                targets.push(key.clone());
-            }
-        }
+        let targets = permit.keys().clone();
         let one_namespace = targets
             .windows(2)
             .all(|two| two[0].namespace() == two[1].namespace());

@@ -46,10 +46,10 @@ impl Shard {
             return;
         };
         let (cursor, dry) = (behind.cursor, behind.dry);
-        if cursor >= pos || dry || pos.0 - cursor.0 <= RING_WALK {
-            if let Some(chunk) = self.walk_ring(slot, cursor, pos) {
-                return self.take_chunk(slot, chunk, &[]);
-            }
+        if (cursor >= pos || dry || pos.0 - cursor.0 <= RING_WALK)
+            && let Some(chunk) = self.walk_ring(slot, cursor, pos)
+        {
+            return self.take_chunk(slot, chunk, &[]);
         }
         if self.reads < self.hub.limits.reads_per_shard {
             self.read(slot);
@@ -133,7 +133,9 @@ impl Shard {
     /// A read slot is free: the first in line has it.
     pub(super) fn read_over(&mut self) {
         self.reads -= 1;
-        while let Some(id) = self.waiting_reads.pop_front() {
+        // Who is fed from the ring meanwhile leaves the slot to the next.
+        while self.reads < self.hub.limits.reads_per_shard {
+            let Some(id) = self.waiting_reads.pop_front() else { return };
             let Some(slot) = self.by_id.get(&id).copied() else {
                 continue;
             };
@@ -143,7 +145,6 @@ impl Shard {
             if behind.doing == Doing::Waiting {
                 behind.doing = Doing::Nothing;
                 self.guarded(slot, Self::feed);
-                return;
             }
         }
     }

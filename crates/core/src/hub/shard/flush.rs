@@ -368,12 +368,14 @@ fn keep_alive_at(sub: &Sub) -> Option<Instant> {
     Some(quiet_since + heartbeat.interval)
 }
 
-/// When a peer that gave no sign of life is let go. Reading what it had been
-/// too full for is a sign of life too.
+/// When a peer that was asked for a sign of life and gave none is let go.
+/// Reading what it had been too full for is a sign of life; a peer that is too
+/// full to be asked falls under the write-progress rule instead.
 fn silent_at(sub: &Sub) -> Option<Instant> {
-    let heartbeat = sub.heartbeat?;
+    let timeout = sub.heartbeat?.timeout?;
     let alive = last_heard(sub).max(sub.last_drained);
-    Some(alive + heartbeat.interval + heartbeat.timeout?)
+    let asked = sub.last_ping > alive && !is_waiting(sub);
+    asked.then(|| sub.last_ping + timeout)
 }
 
 fn last_heard(sub: &Sub) -> Instant {
