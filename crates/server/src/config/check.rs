@@ -8,7 +8,7 @@ use super::Config;
 use super::problem::{Problem, Problems};
 
 /// Sizes and numbers for which 0 is a choice.
-const ZERO_IS_FINE: [&str; 2] = ["limits.shards", "limits.publish_reserve"];
+const ZERO_IS_FINE: [&str; 1] = ["limits.shards"];
 /// Durations for which 0 is a choice.
 const NOW_IS_FINE: [&str; 3] = ["listen.shutdown_grace", "poll.wait", "limits.credit_wait"];
 
@@ -160,14 +160,9 @@ fn bounds(config: &Config, problems: &mut Problems) {
         "is more than limits.idempotency_keys",
     );
     at_most(
-        "limits.publish_reserve",
-        limits.publish_reserve < limits.publish_credit,
-        "leaves nothing of limits.publish_credit",
-    );
-    at_most(
         "limits.message",
-        limits.message <= limits.publish_credit.saturating_sub(limits.publish_reserve),
-        "is more than limits.publish_credit less publish_reserve: no such message could be sent",
+        limits.message <= limits.publish_credit,
+        "is more than limits.publish_credit: no such message could be sent",
     );
     // The frame's head, the envelope and the size of a chunk are 32-bit.
     at_most(

@@ -133,13 +133,15 @@ impl Config {
             answer: self.poll.answer,
             reads_per_shard: self.limits.reads_per_shard,
             publish_credit: self.limits.publish_credit,
-            publish_reserve: self.limits.publish_reserve,
             idempotency_keys: self.limits.idempotency_keys,
             idempotency_per_publisher: self.limits.idempotency_per_publisher,
             idempotency_ttl: self.limits.idempotency_ttl,
             write_progress: self.limits.write_progress,
             gap_interval: self.limits.gap_interval,
             cursor_interval: self.limits.cursor_interval,
+            credit_wait: self.limits.credit_wait,
+            end_wait: self.ws.close_wait,
+            broker_retry: self.limits.broker_retry,
             applied_wait: self.limits.applied_wait,
         };
         let mut namespaces = Namespaces::all(self.root_rules());

@@ -160,10 +160,10 @@ settings! {
         reads_per_shard: usize as Count = core().reads_per_shard;
         /// Bytes of publications that the slowest shard has not taken yet.
         publish_credit: usize as Size = core().publish_credit;
-        /// Credit kept back for the server's own publications.
-        publish_reserve: usize as Size = core().publish_reserve;
         /// How long a publisher waits for credit before 503.
-        credit_wait: Duration as Time = secs(1);
+        credit_wait: Duration as Time = core().credit_wait;
+        /// How soon a broker that could not be reached is asked again.
+        broker_retry: Duration as Time = core().broker_retry;
         /// Idempotency keys in all.
         idempotency_keys: usize as Count = core().idempotency_keys;
         /// Idempotency keys of one publisher.

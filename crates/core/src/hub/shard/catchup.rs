@@ -135,7 +135,9 @@ impl Shard {
         self.reads -= 1;
         // Who is fed from the ring meanwhile leaves the slot to the next.
         while self.reads < self.hub.limits.reads_per_shard {
-            let Some(id) = self.waiting_reads.pop_front() else { return };
+            let Some(id) = self.waiting_reads.pop_front() else {
+                return;
+            };
             let Some(slot) = self.by_id.get(&id).copied() else {
                 continue;
             };
