@@ -1,7 +1,7 @@
 //! The simulation of core, and the proof that it would notice: every deliberate bug, a switch of
 //! the test-only feature `mutants`, must make it fail.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -67,6 +67,11 @@ pub(super) fn mutants(context: &Context) -> Tally {
         Err(reason) => return Tally::fail(reason),
     };
     let mut tally = Tally::default();
+    for name in unlisted(&core_source(&context.root.join("crates/core/src")), &names) {
+        tally.add_failure(format!(
+            "mutant `{name}` is in core's code and not in the list"
+        ));
+    }
     // Without this a build that always fails would look as if it caught everything.
     match simulate(context, &executable, None) {
         Ok((ended, _)) if ended.succeeded() => {
@@ -171,17 +176,54 @@ fn list(context: &Context, executable: &PathBuf) -> Result<Vec<String>, String> 
     Ok(names)
 }
 
-/// The mutants in what `list` printed: lines that are `mutant: NAME`, between libtest's own.
+/// The mutants in what `list` printed between libtest's own lines: `mutant: NAME`, or a line that
+/// is one word.
 fn names(text: &str) -> Vec<String> {
+    let is_name = |word: &str| {
+        let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
+        word.len() > 1 && word.chars().all(is_part)
+    };
     let mut names: Vec<String> = text
         .lines()
-        .filter_map(|line| line.split_once("mutant: "))
-        .map(|(_, name)| name.trim().to_owned())
-        .filter(|name| !name.is_empty())
+        .map(|line| {
+            line.split_once("mutant: ")
+                .map_or(line, |(_, name)| name)
+                .trim()
+                .to_owned()
+        })
+        .filter(|name| is_name(name))
         .collect();
     names.sort();
     names.dedup();
     names
+}
+
+/// Switches that core's code asks for and the list does not name: nobody would try them.
+fn unlisted(source: &str, names: &[String]) -> Vec<String> {
+    let mut missing: Vec<String> = source
+        .split("mutant::active(\"")
+        .skip(1)
+        .filter_map(|rest| rest.split_once('"'))
+        .map(|(name, _)| name.to_owned())
+        .filter(|name| !names.contains(name))
+        .collect();
+    missing.sort();
+    missing.dedup();
+    missing
+}
+
+/// All of core's code as one text.
+fn core_source(folder: &Path) -> String {
+    let mut text = String::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            text.push_str(&core_source(&path));
+        } else {
+            text.push_str(&std::fs::read_to_string(&path).unwrap_or_default());
+        }
+    }
+    text
 }
 
 fn simulate(
@@ -232,6 +274,16 @@ mod tests {
     fn mutants_are_listed_between_the_lines_of_libtest() {
         let text = "\nrunning 1 test\nmutant: ignore_epoch\nmutant: reuse_seq\ntest walks ... ok\n";
         assert_eq!(names(text), ["ignore_epoch", "reuse_seq"]);
-        assert!(names("running 1 test\ntest walks ... ok").is_empty());
+        assert_eq!(
+            names("running 1 test\nskip-it\ntest walks ... ok\n"),
+            ["skip-it"]
+        );
+        assert!(names("\nrunning 1 test\ntest walks ... ok\n.\n").is_empty());
+    }
+
+    #[test]
+    fn a_switch_that_is_not_in_the_list_is_found() {
+        let source = "if mutant::active(\"a-b\") {}\nif !crate::mutant::active(\"c\") {}";
+        assert_eq!(unlisted(source, &["a-b".to_owned()]), ["c"]);
     }
 }
