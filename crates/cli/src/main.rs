@@ -1,2 +1,83 @@
-//! The `fanwire` command.
-fn main() {}
+//! The `fanwire` command. Each sub-command is a file of its own:
+//!
+//! | file | what was typed |
+//! |---|---|
+//! | [`publish`] | `fanwire pub` |
+//! | [`subscribe`] | `fanwire sub` |
+//! | [`check_config`] | `fanwire check-config` |
+//! | [`default_config`] | `fanwire default-config` |
+//! | [`completions`] | `fanwire completions` |
+//!
+//! [`settings`] makes a flag and a variable of every row of the server's table
+//! of settings; [`server_options`] is how `pub` and `sub` reach a server;
+//! [`failure`] is what a command that failed tells, [`output`] how it is said.
+
+mod check_config;
+mod completions;
+mod cursor_file;
+mod default_config;
+mod envelope;
+mod failure;
+mod lines;
+mod output;
+mod publish;
+mod server_options;
+mod settings;
+mod subscribe;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Publish once; every client hears it, in the same order, over WebSocket,
+/// Server-Sent Events and long polling.
+#[derive(Parser)]
+#[command(
+    name = "fanwire",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
+#[command(after_help = "\
+Try it, in three terminals:
+  fanwire serve
+  fanwire sub news
+  fanwire pub news 'hello, world'")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Publish to a channel
+    #[command(name = "pub")]
+    Publish(Box<publish::Publish>),
+    /// Listen to channels
+    #[command(name = "sub")]
+    Subscribe(Box<subscribe::Subscribe>),
+    /// Tell everything that is wrong with a configuration
+    CheckConfig(Box<check_config::CheckConfig>),
+    /// Print every setting with its meaning and default, as a file to start from
+    DefaultConfig,
+    /// Print completions for a shell
+    Completions(completions::Completions),
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Publish(args) => publish::run(*args),
+        Command::Subscribe(args) => subscribe::run(*args),
+        Command::CheckConfig(args) => check_config::run(*args),
+        Command::DefaultConfig => default_config::run(),
+        Command::Completions(args) => completions::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -50,6 +50,11 @@ impl Setting {
         }
     }
 
+    /// True for the everyday settings, whose flag has a name of its own.
+    pub fn has_short_flag(&self) -> bool {
+        self.short.is_some()
+    }
+
     /// The environment variable: `FANWIRE_HTTP_HEADER_TIMEOUT`. A named flag
     /// gives its name, in the plural where it takes several values.
     pub fn env(&self) -> String {

@@ -1,0 +1,166 @@
+//! A flag and a variable for every row of the server's table of settings, and
+//! their way into a configuration: flag over variable over file over default.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
+use fanwire::Config;
+use fanwire::config::{GROUPS, Given, Group, MAX_FILE, Problem, Problems, Setting};
+
+use crate::failure::Failure;
+
+/// What flags and variables say, in the order of the table.
+pub(crate) struct Settings {
+    given: Vec<One>,
+}
+
+struct One {
+    key: &'static str,
+    /// `--ws-ping` or `FANWIRE_WS_PING`, for messages.
+    source: String,
+    value: Given,
+}
+
+impl Settings {
+    /// The configuration that the file, the variables and the flags come to.
+    ///
+    /// # Errors
+    /// A file that cannot be read, and all problems together.
+    pub(crate) fn load(&self, file: Option<&Path>) -> Result<Config, Failure> {
+        let mut config = Config::default();
+        let mut problems = Problems::default();
+        if let Some(path) = file
+            && let Err(found) = config.merge_toml(&read(path)?)
+        {
+            problems = found;
+        }
+        for one in &self.given {
+            if let Err(found) = config.set(one.key, &one.value) {
+                problems.push(Problem::new(&one.source, found.message));
+            }
+        }
+        // A value that could not be read would only bring follow-up problems.
+        let read_all = problems.0.is_empty();
+        if let (true, Err(found)) = (read_all, config.validate()) {
+            problems = found;
+        }
+        let source = file.map_or_else(
+            || "the configuration".to_owned(),
+            |path| path.display().to_string(),
+        );
+        match problems.into_result() {
+            Ok(()) => Ok(config),
+            Err(problems) => Err(Failure::config(&source, &problems)),
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    let fail = |why: &dyn std::fmt::Display| {
+        Failure::new(format_args!("cannot read {}: {why}", path.display()))
+    };
+    let mut text = String::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_FILE as u64 + 1).read_to_string(&mut text))
+        .map_err(|error| fail(&error))?;
+    Ok(text)
+}
+
+fn arg(group: &Group, setting: &Setting) -> Arg {
+    let mut doc = setting.doc.split_whitespace().collect::<Vec<_>>().join(" ");
+    let default = (setting.get)(&Config::default());
+    if !setting.switch && !matches!(default.as_str(), "[]" | "{}") {
+        // As it is written behind a flag.
+        let plain = default
+            .replace(['"', '[', ']', '{', '}'], "")
+            .replace(" = ", "=");
+        doc.push_str(&format!(" [default: {}]", plain.trim().replace(", ", ",")));
+    }
+    // The everyday ones stand on top and in the short help.
+    let everyday = setting.has_short_flag();
+    let arg = Arg::new(setting.key)
+        .long(setting.flag())
+        .env(setting.env())
+        .hide_env_values(true)
+        .help(doc)
+        .help_heading(if everyday {
+            "Everyday settings"
+        } else {
+            group.name
+        })
+        .hide_short_help(!everyday)
+        .hide(setting.hidden)
+        .value_name(value_name(setting));
+    if setting.switch {
+        arg.num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true")
+    } else if setting.many {
+        arg.action(ArgAction::Append)
+    } else {
+        arg
+    }
+}
+
+fn value_name(setting: &Setting) -> &'static str {
+    match setting.form {
+        "number" => "N",
+        "size" => "SIZE",
+        "duration" => "DURATION",
+        "list" => "TEXT",
+        "list of IP:PORT" => "IP:PORT",
+        other => other,
+    }
+}
+
+impl Args for Settings {
+    fn augment_args(command: Command) -> Command {
+        GROUPS.iter().fold(command, |command, group| {
+            command.args(group.settings.iter().map(|setting| arg(group, setting)))
+        })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Settings {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let one = |setting: &'static Setting| {
+            let by_flag = match matches.value_source(setting.key)? {
+                ValueSource::CommandLine => true,
+                ValueSource::EnvVariable => false,
+                _ => return None,
+            };
+            let mut values: Vec<String> = matches.get_many(setting.key)?.cloned().collect();
+            let value = match (setting.many, values.pop()) {
+                (false, Some(value)) => Given::Text(value),
+                (_, last) => {
+                    values.extend(last);
+                    Given::List(values)
+                }
+            };
+            let source = match by_flag {
+                true => format!("--{}", setting.flag()),
+                false => setting.env(),
+            };
+            Some(One {
+                key: setting.key,
+                source,
+                value,
+            })
+        };
+        Ok(Self {
+            given: Config::settings().filter_map(one).collect(),
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
