@@ -17,6 +17,9 @@ if (!['chromium', 'firefox'].includes(name) || !binary || !executable) {
   throw new Error('usage: FANWIRE_BIN=… FANWIRE_BROWSER=… node run.mjs chromium|firefox');
 }
 
+// Whatever ends this script ends what it started: see the `exit` listeners of server and browser.
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(130));
+
 const reports = new Inbox();
 const pages = await startPageServer((report) => reports.push(report));
 const origin = `http://${PAGE_HOST}:${pages.port}`;
@@ -38,6 +41,7 @@ try {
   const parameters = new URLSearchParams({
     base,
     foreign: `http://${FOREIGN_HOST}:${pages.port}`,
+    loopback: `http://127.0.0.1:${pages.port}`,
   });
   const { open } = await import(`./lib/${name}.mjs`);
   const url = `${origin}/page/index.html?${parameters}`;

@@ -61,12 +61,17 @@ export async function open(executable, url, hosts) {
     child.once('error', (error) => resolve(`Firefox did not start: ${error.message}`));
     child.once('exit', (code, signal) => resolve(`Firefox ended (${signal ?? `status ${code}`})`));
   });
-  const close = async () => {
+  const kill = () => {
     try {
       process.kill(-child.pid, 'SIGKILL');
     } catch (error) {
       if (error.code !== 'ESRCH') throw error;
     }
+  };
+  process.once('exit', kill);
+  const close = async () => {
+    process.removeListener('exit', kill);
+    kill();
     await gone;
     rmSync(profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   };

@@ -1,4 +1,4 @@
-// Tries one thing from an origin that is not allowed and tells the page around it what came of it.
+// Tries one thing from another origin and tells the page around it what came of it.
 
 const parameters = new URLSearchParams(location.search);
 const url = parameters.get('url');

@@ -1,10 +1,10 @@
-// What a page of an origin that the server does not allow can do: nothing. It stands in a frame,
-// tries, and tells this page what it saw.
+// What a page of another origin can do: nothing, unless it is one of this machine. It stands in a
+// frame, tries, and tells this page what it saw.
 
 import { check, equal, Inbox } from '/lib/suite.mjs';
 import { freshChannel } from '/lib/fanwire.mjs';
 
-/** Asks the foreign page to try one thing on a channel; gives what it saw. */
+/** Asks a page of another origin to try one thing; gives what it saw. */
 async function attempt(foreign, what, url, { defer }) {
   const answers = new Inbox();
   const listener = ({ origin, data }) => {
@@ -16,13 +16,23 @@ async function attempt(foreign, what, url, { defer }) {
   frame.src = `${foreign}/page/foreign.html?${new URLSearchParams({ what, url })}`;
   document.body.append(frame);
   defer(() => frame.remove());
-  return answers.next(`the foreign page's attempt (${what})`);
+  return answers.next(`the other page's attempt (${what})`);
 }
 
-/** The tests; `foreign` is the origin that is not allowed. */
-export function foreignTests(fanwire, foreign) {
+/** The tests; `foreign` is an origin that is not allowed, `loopback` one of this machine. */
+export function foreignTests(fanwire, foreign, loopback) {
   return {
-    'its WebSocket is refused with 403': async (test) => {
+    'a page of a loopback origin is let in': async (test) => {
+      const channel = freshChannel('loopback');
+      const saw = [
+        await attempt(loopback, 'webSocket', fanwire.socketUrl(channel), test),
+        await attempt(loopback, 'post', fanwire.url(channel), test),
+        await attempt(loopback, 'get', fanwire.url(channel), test),
+      ];
+      equal(saw, ['open', 'answered 200', 'answered 200'], 'what it saw');
+    },
+
+    'a foreign page has its WebSocket refused with 403': async (test) => {
       const channel = freshChannel('foreign');
       await fanwire.heads();
       const saw = await attempt(foreign, 'webSocket', fanwire.socketUrl(channel), test);
@@ -31,7 +41,7 @@ export function foreignTests(fanwire, foreign) {
       check(heads.some((head) => head.startsWith('HTTP/1.1 403')), `answers: ${heads}`);
     },
 
-    'its POST is refused and nothing is published': async (test) => {
+    'a foreign page has its POST refused and nothing is published': async (test) => {
       const channel = freshChannel('foreign');
       equal(await attempt(foreign, 'post', fanwire.url(channel), test), 'refused', 'what it saw');
       // Without CORS a page does not learn the answer, but the request is sent all the same.
@@ -41,7 +51,7 @@ export function foreignTests(fanwire, foreign) {
       equal(messages.map(({ data }) => data), ['own'], 'history');
     },
 
-    'it can read neither history nor a stream': async (test) => {
+    'a foreign page can read neither history nor a stream': async (test) => {
       const channel = freshChannel('foreign');
       await fanwire.publish(channel, 'secret');
       equal(await attempt(foreign, 'get', fanwire.url(channel), test), 'refused', 'history');

@@ -5,6 +5,7 @@ import { Fanwire } from '/lib/fanwire.mjs';
 import { runTests } from '/lib/suite.mjs';
 import { eventSourceTests } from '/shared/event_source.mjs';
 import { fetchTests } from '/shared/fetch.mjs';
+import { handOverTests } from '/shared/hand_over.mjs';
 import { webSocketTests } from '/shared/web_socket.mjs';
 import { foreignTests } from '/page/foreign_tests.mjs';
 
@@ -23,7 +24,8 @@ const suites = {
   EventSource: eventSourceTests(EventSource, fanwire),
   WebSocket: webSocketTests(WebSocket, fanwire),
   fetch: fetchTests(fanwire),
-  'foreign page': foreignTests(fanwire, parameters.get('foreign')),
+  'hand-over': handOverTests(EventSource, WebSocket, fanwire),
+  'other pages': foreignTests(fanwire, parameters.get('foreign'), parameters.get('loopback')),
 };
 let total = 0;
 for (const [suite, tests] of Object.entries(suites)) {

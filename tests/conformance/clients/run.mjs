@@ -76,6 +76,8 @@ async function run([name, program, args]) {
 }
 
 if (!process.env.FANWIRE_BIN) throw new Error('FANWIRE_BIN is not set: `cargo xtask test --only clients`');
+// Whatever ends this script ends the server too: see the `exit` listener of the stage.
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(130));
 const only = process.argv.slice(2);
 let total = 0;
 let anyFailed = false;

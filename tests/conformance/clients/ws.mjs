@@ -1,10 +1,12 @@
-// npm `ws`, unmodified, and Node's own `fetch`.
+// npm `ws`, unmodified, Node's own `fetch`, and going from one transport to another.
 
+import { EventSource } from 'eventsource-4';
 import WebSocket from 'ws';
 
 import { freshChannel, Fanwire } from './lib/fanwire.mjs';
 import { equal, Inbox, runTests, tap } from './lib/suite.mjs';
 import { fetchTests } from './shared/fetch.mjs';
+import { handOverTests } from './shared/hand_over.mjs';
 import { open, webSocketTests } from './shared/web_socket.mjs';
 
 const fanwire = new Fanwire(process.env.FANWIRE_URL, process.env.FANWIRE_CONTROL);
@@ -52,6 +54,7 @@ const ownTests = {
 const all = {
   'ws': { ...webSocketTests(WebSocket, fanwire), ...ownTests },
   'node fetch': fetchTests(fanwire),
+  'hand-over': handOverTests(EventSource, WebSocket, fanwire),
 };
 let count = 0;
 for (const [name, tests] of Object.entries(all)) {

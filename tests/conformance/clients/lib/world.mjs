@@ -31,7 +31,10 @@ class Server {
     this.#child = spawn(binary, ['serve', '--listen', `${LOOPBACK}:0`, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
+    const kill = () => this.#child.kill('SIGKILL');
+    process.once('exit', kill);
     this.#exited = new Promise((resolve) => {
+      this.#child.once('exit', () => process.removeListener('exit', kill));
       this.#child.once('exit', (code, signal) => resolve(signal ?? `status ${code}`));
       this.#child.once('error', (error) => resolve(error.message));
     });
