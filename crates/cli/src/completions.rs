@@ -1,6 +1,6 @@
 //! `fanwire completions SHELL`.
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
 use crate::failure::Failure;
@@ -18,14 +18,9 @@ pub(crate) struct Completions {
     shell: Shell,
 }
 
-/// Prints the script.
-pub(crate) fn run(args: &Completions) -> Result<(), Failure> {
+/// Prints the script for `command`.
+pub(crate) fn run(args: &Completions, mut command: Command) -> Result<(), Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(
-        args.shell,
-        &mut crate::Cli::command(),
-        "fanwire",
-        &mut script,
-    );
+    clap_complete::generate(args.shell, &mut command, "fanwire", &mut script);
     print(&script)
 }

@@ -1,7 +1,7 @@
 //! How a command fails: a sentence on stderr, and the exit code.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use fanwire::config::Problems;
@@ -44,7 +44,7 @@ impl Failure {
     pub(crate) fn report(&self) -> ExitCode {
         match self {
             Self::Told(text) => {
-                crate::output::say(format_args!("error: {text}"));
+                let _ = writeln!(io::stderr().lock(), "error: {text}");
                 ExitCode::from(1)
             }
             Self::ClosedOutput => ExitCode::SUCCESS,

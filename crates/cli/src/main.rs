@@ -27,7 +27,7 @@ mod subscribe;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 #[cfg(feature = "mimalloc")]
 #[global_allocator]
@@ -74,7 +74,7 @@ fn main() -> ExitCode {
         Command::Subscribe(args) => subscribe::run(*args),
         Command::CheckConfig(args) => check_config::run(*args),
         Command::DefaultConfig => default_config::run(),
-        Command::Completions(args) => completions::run(&args),
+        Command::Completions(args) => completions::run(&args, Cli::command()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
