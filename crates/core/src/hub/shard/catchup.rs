@@ -46,7 +46,11 @@ impl Shard {
             return;
         };
         let (cursor, dry) = (behind.cursor, behind.dry);
-        if (cursor >= pos || dry || pos.0 - cursor.0 <= RING_WALK)
+        // What a returning client may still have, the log says: the ring may
+        // reach further back than the namespace's rules.
+        let opening = behind.opening.is_some();
+        let near = dry || pos.0.saturating_sub(cursor.0) <= RING_WALK;
+        if (cursor >= pos || (near && !opening))
             && let Some(chunk) = self.walk_ring(slot, cursor, pos)
         {
             return self.take_chunk(slot, chunk, &[]);

@@ -84,7 +84,6 @@ impl Shard {
                     failed.push(*slot);
                     continue;
                 };
-                let bytes = unit.len();
                 let taken = match seq {
                     Some(seq) => take(
                         sub,
@@ -106,11 +105,7 @@ impl Shard {
                     }
                     sub.last_id = self.now;
                     self.tally.deliveries += 1;
-                    self.tally.outbox_bytes += bytes;
-                    self.tally.outbox_peak = self
-                        .tally
-                        .outbox_peak
-                        .max(sub.outbox.bytes() + sub.unit_bytes);
+                    self.tally.recount(sub);
                 }
                 if !sub.dirty && !sub.blocked {
                     sub.dirty = true;

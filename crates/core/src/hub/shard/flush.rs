@@ -45,9 +45,7 @@ impl Shard {
             return;
         }
         if let Some(pong) = sub.pong.take() {
-            let bytes = pong.len();
             sub.outbox.push(pong);
-            self.tally.outbox_bytes += bytes;
         }
         let Some(sub) = self.slots[slot as usize].as_deref_mut() else {
             return;
@@ -62,7 +60,7 @@ impl Shard {
             (None, _) => Flushed::Gone,
         };
         let taken = before - sub.outbox.bytes();
-        self.tally.outbox_bytes -= taken;
+        self.tally.recount(sub);
         if taken > 0 {
             sub.progress = now;
             sub.last_write = now;
@@ -95,18 +93,16 @@ impl Shard {
             .or(sub.ahead.filter(|_| sub.served > pos))
             .unwrap_or(live);
         let units = std::mem::take(&mut sub.units);
-        let unit_bytes = std::mem::take(&mut sub.unit_bytes);
+        sub.unit_bytes = 0;
         let preface = std::mem::take(&mut sub.preface);
         sub.ending = Some((End::Answered, until));
         let form = sub.form;
-        self.tally.outbox_bytes -= unit_bytes;
         let answer = self.encoder(form).answer(&preface, &units, cursor);
         let Some(sub) = self.slots[slot as usize].as_deref_mut() else {
             return;
         };
-        self.tally.outbox_bytes += answer.len();
         sub.outbox.push(answer);
-        self.tally.outbox_peak = self.tally.outbox_peak.max(sub.outbox.bytes());
+        self.tally.recount(sub);
         if sub.outbox.is_empty() {
             // A form without bytes for an answer: nothing to wait for.
             self.remove(slot, End::Answered);
@@ -300,10 +296,9 @@ impl Shard {
         }
         let words = self.encoder(form).end(&end);
         let Some(sub) = self.sub(slot) else { return };
-        let bytes = words.len();
         sub.outbox.push(words);
         sub.ending = Some((end, until));
-        self.tally.outbox_bytes += bytes;
+        self.recount(slot);
         self.mark(slot, true);
         self.schedule(slot);
     }
@@ -313,11 +308,9 @@ impl Shard {
     pub(super) fn end_at_once(&mut self, slot: Slot, end: End) {
         let Some(sub) = self.sub(slot) else { return };
         let form = sub.form;
-        let before = sub.outbox.bytes();
         // After half a frame nothing can be understood.
         let readable = !sub.outbox.is_partial();
         sub.outbox.clear();
-        self.tally.outbox_bytes -= before;
         if readable {
             let words = self.encoder(form).end(&end);
             let Some(sub) = self.sub(slot) else { return };
@@ -326,14 +319,10 @@ impl Shard {
                 sub.outbox.push(preface);
             }
             sub.outbox.push(words);
-            let waiting = sub.outbox.bytes();
+            // What is not taken is forgotten with the subscriber.
             if let Some(writer) = &mut sub.writer {
                 writer.flush(&mut sub.outbox);
             }
-            // What was not taken is forgotten with the subscriber.
-            let rest = sub.outbox.bytes();
-            debug_assert!(rest <= waiting);
-            self.tally.outbox_bytes += rest;
         }
         self.remove(slot, end);
     }

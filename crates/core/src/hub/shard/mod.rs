@@ -93,6 +93,17 @@ struct Tally {
     faults: u64,
 }
 
+impl Tally {
+    /// Counts anew what one subscriber holds. Right also after something in
+    /// serving it broke half-way.
+    fn recount(&mut self, sub: &mut Sub) {
+        let held = sub.outbox.bytes() + sub.unit_bytes;
+        self.outbox_bytes = self.outbox_bytes - sub.counted + held;
+        self.outbox_peak = self.outbox_peak.max(held);
+        sub.counted = held;
+    }
+}
+
 impl Shard {
     pub(super) fn new(hub: Arc<Hub>, index: usize) -> Self {
         let (pos, lineage) = {
@@ -298,7 +309,7 @@ impl Shard {
         if matches!(sub.state, State::Behind(_)) {
             self.tally.behind -= 1;
         }
-        self.tally.outbox_bytes -= sub.outbox.bytes() + sub.unit_bytes;
+        self.tally.outbox_bytes -= sub.counted;
         self.timers.disarm(&mut sub.timer, sub.id);
         let slots = &mut self.slots;
         self.members.leave(&sub, |moved, number, place| {

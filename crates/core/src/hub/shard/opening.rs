@@ -260,12 +260,15 @@ impl Shard {
         if sub.is_drained() {
             sub.progress = now;
         }
-        let bytes = unit.len();
         super::deliver::put(sub, unit);
-        let peak = sub.outbox.bytes() + sub.unit_bytes;
-        self.tally.outbox_bytes += bytes;
-        self.tally.outbox_peak = self.tally.outbox_peak.max(peak);
+        self.recount(slot);
         self.mark(slot, true);
+    }
+
+    pub(super) fn recount(&mut self, slot: Slot) {
+        if let Some(sub) = self.slots[slot as usize].as_deref_mut() {
+            self.tally.recount(sub);
+        }
     }
 
     /// Asks the door again.

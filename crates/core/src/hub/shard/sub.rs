@@ -79,6 +79,8 @@ pub(super) struct Sub {
     /// The last volatile publication of which it has a copy.
     pub(super) last_volatile: u64,
     pub(super) outbox: Outbox,
+    /// Bytes that it counts for in the shard's figures.
+    pub(super) counted: usize,
     pub(super) writer: Option<Box<dyn Writer>>,
     pub(super) preface: Bytes,
     /// What a poll's answer is made of.
@@ -138,6 +140,7 @@ impl Sub {
             ahead: None,
             last_volatile: 0,
             outbox: Outbox::default(),
+            counted: 0,
             writer: Some(attach.writer),
             preface: attach.preface,
             units: Vec::new(),

@@ -1,0 +1,357 @@
+//! One node in a box: a clock that stands, a runtime that runs when told,
+//! clients with sockets of a chosen size.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr};
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use fanwire_core::broker::{Appended, MemoryBroker};
+use fanwire_core::clock::{Clock, Instant};
+use fanwire_core::cursor::{Cursor, Epoch};
+use fanwire_core::error::Refusal;
+use fanwire_core::hub::{
+    Attach, Delivery, Draft, Encoder, End, Flushed, FormId, Gap, GapForm, Hub, HubConfig, Outbox,
+    Ready, Runtime, Shard, Subscriber, Task, Writer, write_all,
+};
+use fanwire_core::key::{Key, SocketId};
+use fanwire_core::limits::Limits;
+use fanwire_core::message::{Body, Keys};
+use fanwire_core::namespace::Namespaces;
+use fanwire_core::policy::{Door, Permit, Subject, Verb};
+
+#[derive(Default)]
+struct StandingClock(AtomicU64);
+
+impl Clock for StandingClock {
+    fn now(&self) -> Instant {
+        Duration::from_millis(self.0.load(Ordering::SeqCst))
+    }
+
+    fn wall_ms(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// Runs nothing by itself; sleeps end when the clock says so.
+struct Idle {
+    clock: Arc<StandingClock>,
+    tasks: Mutex<Vec<Task>>,
+}
+
+impl Runtime for Idle {
+    fn spawn(&self, task: Task) {
+        self.tasks.lock().unwrap().push(task);
+    }
+
+    fn sleep(&self, time: Duration) -> Task {
+        let clock = self.clock.clone();
+        let until = clock.now() + time;
+        Box::pin(std::future::poll_fn(move |_| {
+            if clock.now() >= until {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        }))
+    }
+}
+
+/// Readable units, a line each. `gaps` false: a form without a place for them.
+struct Lines {
+    gaps: bool,
+}
+
+impl Encoder for Lines {
+    fn message(&self, delivery: Delivery<'_>) -> Bytes {
+        let id = delivery.id.map_or("-".to_owned(), |id| id.to_string());
+        let data = match &delivery.message.body {
+            Body::Json(data) | Body::Text(data) | Body::Binary(data) => data.clone(),
+            Body::Args { json, .. } => json.clone(),
+        };
+        assert!(
+            &data[..] != b"poison",
+            "the encoder meets something it cannot write"
+        );
+        let text = String::from_utf8_lossy(&data).into_owned();
+        line(format!("{id} {} {text}", delivery.channel))
+    }
+
+    fn gap(&self, gap: &Gap) -> GapForm {
+        if !self.gaps {
+            return GapForm::Ends;
+        }
+        let lost = gap
+            .lost_through
+            .map_or("?".to_owned(), |cursor| cursor.to_string());
+        let id = gap.id.map_or("-".to_owned(), |cursor| cursor.to_string());
+        let (channel, reason, cursor) = (&gap.channel, gap.reason.as_str(), gap.cursor);
+        GapForm::Unit(line(format!(
+            "$gap {channel} {reason} lost={lost} cursor={cursor} id={id}"
+        )))
+    }
+
+    fn ready(&self, ready: &Ready<'_>) -> Bytes {
+        line(format!("$ready {}", ready.cursor))
+    }
+
+    fn cursor(&self, cursor: Cursor) -> Option<Bytes> {
+        self.gaps.then(|| line(format!("$cursor {cursor}")))
+    }
+
+    fn keep_alive(&self) -> Option<Bytes> {
+        Some(line("ping".to_owned()))
+    }
+
+    fn end(&self, end: &End) -> Bytes {
+        line(format!("$end {end:?}"))
+    }
+
+    fn answer(&self, _: &Bytes, units: &[Bytes], cursor: Cursor) -> Bytes {
+        let mut answer: Vec<u8> = units.concat();
+        answer.extend_from_slice(format!("$answer {} {cursor}\n", units.len()).as_bytes());
+        answer.into()
+    }
+}
+
+fn line(text: String) -> Bytes {
+    Bytes::from(text + "\n")
+}
+
+/// A client's end of the wire.
+#[derive(Default)]
+pub(crate) struct Wire {
+    pub(crate) received: Vec<u8>,
+    room: usize,
+    heard: Instant,
+    poisoned: bool,
+    pub(crate) ended: Option<End>,
+}
+
+struct Socket {
+    wire: Arc<Mutex<Wire>>,
+    pull: bool,
+}
+
+impl Writer for Socket {
+    fn flush(&mut self, outbox: &mut Outbox) -> Flushed {
+        let mut wire = self
+            .wire
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        assert!(!wire.poisoned, "this writer is broken");
+        if self.pull {
+            while !outbox.is_empty() && wire.room > 0 {
+                let unit = outbox.pop().unwrap();
+                wire.room = wire.room.saturating_sub(unit.len());
+                wire.received.extend_from_slice(&unit);
+            }
+            return if outbox.is_empty() {
+                Flushed::All
+            } else {
+                Flushed::Blocked
+            };
+        }
+        write_all(outbox, |slices| {
+            let mut taken = 0;
+            for slice in slices {
+                let part = slice.len().min(wire.room);
+                wire.received.extend_from_slice(&slice[..part]);
+                wire.room -= part;
+                taken += part;
+            }
+            if taken == 0 {
+                Err(std::io::ErrorKind::WouldBlock.into())
+            } else {
+                Ok(taken)
+            }
+        })
+    }
+
+    fn last_heard(&self) -> Instant {
+        self.wire.lock().map_or(Instant::ZERO, |wire| wire.heard)
+    }
+
+    fn ended(self: Box<Self>, end: End) {
+        let mut wire = self
+            .wire
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        wire.ended = Some(end);
+    }
+}
+
+/// One node.
+pub(crate) struct World {
+    clock: Arc<StandingClock>,
+    runtime: Arc<Idle>,
+    pub(crate) door: Arc<Door>,
+    pub(crate) hub: Arc<Hub>,
+    shards: Vec<Shard>,
+    pub(crate) clients: BTreeMap<String, (Subscriber, Arc<Mutex<Wire>>)>,
+}
+
+/// How a client comes.
+pub(crate) struct Coming<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) channels: &'a str,
+    pub(crate) room: usize,
+    pub(crate) pull: bool,
+    pub(crate) gaps: bool,
+    pub(crate) start: fanwire_core::hub::Start,
+    pub(crate) kind: fanwire_core::hub::Kind,
+    pub(crate) heartbeat: Option<fanwire_core::hub::Heartbeat>,
+}
+
+impl World {
+    pub(crate) fn new(limits: Limits, namespaces: Namespaces) -> Self {
+        let clock = Arc::new(StandingClock::default());
+        let runtime = Arc::new(Idle {
+            clock: clock.clone(),
+            tasks: Mutex::default(),
+        });
+        let door = Door::new(namespaces);
+        let broker = Arc::new(MemoryBroker::new(
+            &limits,
+            door.clone(),
+            clock.clone(),
+            Epoch(14),
+            1,
+        ));
+        let encoders: Vec<Arc<dyn Encoder>> = vec![
+            Arc::new(Lines { gaps: true }),
+            Arc::new(Lines { gaps: false }),
+        ];
+        let config = HubConfig {
+            limits,
+            shards: 1,
+            seed: 1,
+        };
+        let (hub, shards) = Hub::new(config, broker, clock.clone(), runtime.clone(), encoders);
+        Self {
+            clock,
+            runtime,
+            door,
+            hub,
+            shards,
+            clients: BTreeMap::new(),
+        }
+    }
+
+    fn permit(&self, verb: Verb, channels: &str) -> Result<Permit, Refusal> {
+        let keys: Keys = channels
+            .split(',')
+            .map(|name| Key::parse(name.as_bytes()).unwrap())
+            .collect();
+        self.door.admit(
+            Subject::Anonymous(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            verb,
+            keys,
+        )
+    }
+
+    pub(crate) fn attach(&mut self, coming: Coming<'_>) -> Result<(), Refusal> {
+        let permit = self.permit(Verb::Read, coming.channels)?;
+        let wire = Arc::new(Mutex::new(Wire {
+            room: coming.room,
+            heard: self.clock.now(),
+            ..Wire::default()
+        }));
+        let attach = Attach {
+            permit,
+            start: coming.start,
+            form: FormId(u8::from(!coming.gaps)),
+            preface: Bytes::new(),
+            kind: coming.kind,
+            conn: SocketId::new(coming.name),
+            writer: Box::new(Socket {
+                wire: wire.clone(),
+                pull: coming.pull,
+            }),
+            heartbeat: coming.heartbeat,
+        };
+        let subscriber = self.hub.attach(attach)?;
+        self.clients
+            .insert(coming.name.to_owned(), (subscriber, wire));
+        Ok(())
+    }
+
+    pub(crate) fn publish(&mut self, channels: &str, draft: Draft) -> Result<Appended, Refusal> {
+        let permit = self.permit(Verb::Publish, channels)?;
+        let mut publish = pin!(self.hub.publish(&permit, draft));
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..1_000 {
+            self.hub.poll_feed(&mut cx);
+            if let Poll::Ready(outcome) = publish.as_mut().poll(&mut cx) {
+                return outcome;
+            }
+        }
+        panic!("a publish hangs");
+    }
+
+    /// The peer has read what it had and has room for `room` bytes more.
+    pub(crate) fn drain(&mut self, name: &str, room: usize) {
+        let (subscriber, wire) = &self.clients[name];
+        wire.lock().unwrap().room += room;
+        subscriber.writable();
+    }
+
+    pub(crate) fn hear(&mut self, name: &str) {
+        self.clients[name].1.lock().unwrap().heard = self.clock.now();
+    }
+
+    pub(crate) fn poison(&mut self, name: &str) {
+        self.clients[name].1.lock().unwrap().poisoned = true;
+    }
+
+    /// Lets time pass, a millisecond-exact timer at a time.
+    pub(crate) fn advance(&mut self, time: Duration) {
+        let end = self.clock.now() + time;
+        self.settle();
+        while let Some(next) = self.next_timer().filter(|next| *next <= end) {
+            let next = next.max(self.clock.now());
+            self.clock
+                .0
+                .store(next.as_millis() as u64, Ordering::SeqCst);
+            self.settle();
+        }
+        self.clock.0.store(end.as_millis() as u64, Ordering::SeqCst);
+        self.settle();
+    }
+
+    fn next_timer(&mut self) -> Option<Instant> {
+        self.shards
+            .iter_mut()
+            .filter_map(|shard| shard.turn().sleep_until)
+            .min()
+    }
+
+    /// Runs everything until nothing is left to do.
+    pub(crate) fn settle(&mut self) {
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..10_000 {
+            self.hub.poll_feed(&mut cx);
+            let mut busy = false;
+            for shard in &mut self.shards {
+                busy |= shard.turn().again || shard.poll_work(&mut cx);
+            }
+            let tasks = std::mem::take(&mut *self.runtime.tasks.lock().unwrap());
+            for mut task in tasks {
+                if Pin::new(&mut task).poll(&mut cx).is_pending() {
+                    self.runtime.tasks.lock().unwrap().push(task);
+                } else {
+                    busy = true;
+                }
+            }
+            if !busy {
+                return;
+            }
+        }
+        panic!("the hub does not come to rest");
+    }
+}
