@@ -44,7 +44,8 @@ impl Shard {
         if sub.blocked {
             return;
         }
-        if let Some(pong) = sub.pong.take() {
+        let opening = matches!(&sub.state, State::Behind(behind) if behind.opening.is_some());
+        if let Some(pong) = sub.pong.take_if(|_| !opening) {
             sub.outbox.push(pong);
         }
         let Some(sub) = self.slots[slot as usize].as_deref_mut() else {
@@ -277,6 +278,24 @@ impl Shard {
             self.append(slot, preface);
         }
         self.append(slot, unit);
+    }
+
+    /// An answer to a ping: each while the peer reads, the latest alone while it
+    /// does not.
+    pub(super) fn on_pong(&mut self, slot: Slot, unit: Bytes) {
+        /// Answers to pings that may stand among what waits, in bytes.
+        const PONGS: usize = 4 * 1024;
+        let Some(sub) = self.sub(slot) else { return };
+        let opening = matches!(&sub.state, State::Behind(behind) if behind.opening.is_some());
+        if sub.ending.is_some() {
+            return;
+        }
+        if sub.blocked || opening || sub.outbox.bytes() + unit.len() > PONGS {
+            sub.pong = Some(unit);
+            self.mark(slot, true);
+        } else {
+            self.append(slot, unit);
+        }
     }
 
     /// Writes the last words after what waits, then lets go.

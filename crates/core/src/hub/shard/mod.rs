@@ -237,12 +237,7 @@ impl Shard {
                 self.mark(slot, true);
             }
             Command::Send(unit) => self.on_send(slot, unit),
-            Command::Pong(unit) => {
-                if let Some(sub) = self.sub(slot) {
-                    sub.pong = Some(unit);
-                }
-                self.mark(slot, true);
-            }
+            Command::Pong(unit) => self.on_pong(slot, unit),
             Command::End(End::Gone) => self.remove(slot, End::Gone),
             Command::End(end) => self.end(slot, end),
             Command::Top(top) => self.on_top(slot, top),
