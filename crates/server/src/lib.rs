@@ -1,5 +1,35 @@
-//! The server.
+//! Fanwire, the server: owns sockets, and introduces what bytes mean
+//! (`fanwire-proto`) to what messages mean (`fanwire-core`).
+//!
+//! ```no_run
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = fanwire::Config::default();
+//! let running = fanwire::Server::new(config)?.start().await?;
+//! println!("http://{}", running.addr());
+//! running.shutdown().await;
+//! # Ok(()) }
+//! ```
+//!
+//! Read in this order: [`config`] says what can be set, `assemble` puts a
+//! server together, `accept` takes connections in, `http` answers their
+//! requests, `transport` serves those whose sockets left HTTP, `dialect` writes
+//! what they hear.
 
+mod accept;
+mod app;
+mod assemble;
+mod auth;
+mod clock;
 pub mod config;
+mod dialect;
+mod drive;
+mod http;
+mod limit;
+mod listen;
+mod shutdown;
+mod transport;
 
+pub use assemble::Server;
 pub use config::Config;
+pub use fanwire_core::hub::Stats;
+pub use shutdown::Running;

@@ -1,6 +1,5 @@
 //! Sockets: the thin part. Nothing here decides anything.
 
-pub(crate) mod dial;
 pub(crate) mod http;
 mod io;
 pub(crate) mod sse;

@@ -9,8 +9,6 @@
 mod backoff;
 mod floor;
 pub mod target;
-#[cfg(test)]
-mod tests;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -138,10 +136,7 @@ impl Session {
             ready: false,
             schedule: Schedule::new(options.backoff),
             queue: VecDeque::new(),
-            delivered: match &options.start {
-                Start::After(cursor) => Some(cursor.clone()),
-                _ => None,
-            },
+            delivered: None,
         })
     }
 
@@ -152,8 +147,7 @@ impl Session {
     }
 
     /// Where to start again once all events handed out so far are dealt with.
-    /// The start itself where that was a cursor; else none until the server has
-    /// named a place.
+    /// None until the server has named a place.
     #[must_use]
     pub fn cursor(&self) -> Option<&str> {
         self.delivered.as_deref()
@@ -162,9 +156,7 @@ impl Session {
     /// The next event, if there is one.
     pub fn poll_event(&mut self) -> Option<Event> {
         let (event, cursor) = self.queue.pop_front()?;
-        if cursor.is_some() {
-            self.delivered = cursor;
-        }
+        self.delivered = cursor;
         Some(event)
     }
 

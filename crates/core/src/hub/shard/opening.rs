@@ -67,10 +67,6 @@ impl Shard {
         let Some(keys) = self.sub(slot).map(|sub| sub.keys().clone()) else {
             return;
         };
-        let pos = self.pos;
-        if let Some(opening) = self.behind(slot).and_then(|behind| behind.opening.as_mut()) {
-            opening.asked_at = pos;
-        }
         let question = self.hub.broker.tail(keys, n);
         self.ask(id, question, Command::Tail);
     }
@@ -119,11 +115,9 @@ impl Shard {
         let Ok(tail) = tail else {
             return self.pause(slot, self.hub.limits.broker_retry);
         };
-        // With nothing held there was nothing to replay: from then on.
+        // With nothing held there is nothing to replay: from now.
         let Some(union) = tail.union else {
-            let opening = self.behind(slot).and_then(|behind| behind.opening.as_ref());
-            let asked_at = opening.map_or(pos, |opening| opening.asked_at);
-            return self.begin(slot, asked_at.min(pos));
+            return self.begin(slot, pos);
         };
         let from = if matches!(start, Start::Newest(_)) {
             union

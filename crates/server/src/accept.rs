@@ -1,0 +1,116 @@
+//! The accept loop: takes connections in, within the limits, and survives the
+//! want of descriptors.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
+
+use crate::app::{App, Peer};
+use crate::clock::random;
+use crate::http::connection;
+use crate::limit::{Counts, Over};
+use crate::listen::tune;
+use crate::transport::Stream;
+
+/// Connections over the limit that are still told so; more are just closed.
+const TOLD: usize = 256;
+
+/// Complaints about the same want are this far apart in the log.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// Accepts from `listener` until the server stops; the listener is closed then.
+pub(crate) async fn accept(app: Arc<App>, listener: TcpListener, counts: Arc<Counts>) {
+    let loopback = listener
+        .local_addr()
+        .is_ok_and(|address| address.ip().to_canonical().is_loopback());
+    let mut complained: Option<Instant> = None;
+    let mut stopping = std::pin::pin!(app.stopping());
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = &mut stopping => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, from)) => take_in(&app, &counts, stream, from, loopback),
+            Err(error) if is_want(&error) => {
+                if complained.is_none_or(|at| at.elapsed() > QUIET) {
+                    complained = Some(Instant::now());
+                    tracing::error!(
+                        %error,
+                        connections = counts.total(),
+                        "cannot accept; trying again until descriptors are free"
+                    );
+                }
+                tokio::select! {
+                    () = &mut stopping => return,
+                    () = tokio::time::sleep(back_off()) => {}
+                }
+            }
+            // This one connection died before it was accepted.
+            Err(error) => tracing::debug!(%error, "accept"),
+        }
+    }
+}
+
+/// Out of descriptors or memory: accepting at once again would only spin.
+fn is_want(error: &io::Error) -> bool {
+    const ENOMEM: i32 = 12;
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    const ENOBUFS: i32 = 105;
+    matches!(
+        error.raw_os_error(),
+        Some(ENOMEM | ENFILE | EMFILE | ENOBUFS)
+    )
+}
+
+/// 50 to 100 ms.
+fn back_off() -> Duration {
+    Duration::from_millis(50 + random().unwrap_or_default() % 51)
+}
+
+fn take_in(
+    app: &Arc<App>,
+    counts: &Arc<Counts>,
+    stream: TcpStream,
+    from: SocketAddr,
+    loopback: bool,
+) {
+    let address = from.ip().to_canonical();
+    let (slot, over) = counts.take(address);
+    if let Some(over) = over {
+        if counts.told_now() > TOLD {
+            return;
+        }
+        let limit = match over {
+            Over::Total => "in all",
+            Over::Address => "of this address",
+        };
+        tracing::debug!(%address, limit, "too many connections");
+    }
+    tune(&stream, app.config.limits.write_progress);
+    let peer = Arc::new(Peer::new(address, loopback, over.is_some(), slot));
+    let stream = Stream::Tcp(Arc::new(stream));
+    tokio::spawn(connection::serve(app.clone(), peer, stream, Bytes::new()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn x8_want_of_descriptors_backs_off_50_to_100_ms() {
+        assert!(is_want(&io::Error::from_raw_os_error(24)));
+        assert!(!is_want(&io::ErrorKind::ConnectionAborted.into()));
+        for _ in 0..100 {
+            let wait = back_off();
+            assert!((50..=100).contains(&wait.as_millis()), "{wait:?}");
+        }
+    }
+}

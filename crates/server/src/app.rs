@@ -1,0 +1,96 @@
+//! What every connection shares, and what is known of one.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use fanwire_core::hub::Hub;
+use fanwire_core::policy::Door;
+use tokio::sync::watch;
+
+use crate::auth::Keys;
+use crate::clock::{SystemClock, random};
+use crate::config::Config;
+use crate::http::access;
+use crate::http::page::Page;
+use crate::limit::Slot;
+
+/// Shared by all connections of a server.
+pub(crate) struct App {
+    pub(crate) config: Config,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) door: Arc<Door>,
+    pub(crate) keys: Keys,
+    pub(crate) access: access::Rules,
+    pub(crate) clock: Arc<SystemClock>,
+    pub(crate) page: Page,
+    pub(crate) stop: watch::Receiver<bool>,
+}
+
+/// The other end of one connection.
+pub(crate) struct Peer {
+    /// Its address; an IPv4 address is one, even where it came by IPv6.
+    pub(crate) address: IpAddr,
+    /// It came by a listener on a loopback address.
+    pub(crate) loopback_bind: bool,
+    /// Taken in only to be told that there are too many.
+    pub(crate) over_limit: bool,
+    served: AtomicBool,
+    /// Its place among the connections counted.
+    _slot: Slot,
+}
+
+impl App {
+    /// Is ready once the server stops. The future owns what it looks at.
+    pub(crate) fn stopping(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut stop = self.stop.clone();
+        async move {
+            // A sender that is gone is a server that is gone.
+            let _ = stop.wait_for(|stop| *stop).await;
+        }
+    }
+
+    /// How long one event stream may be quiet before its next comment.
+    pub(crate) fn comment_interval(&self) -> Duration {
+        let sse = &self.config.sse;
+        let spread = sse.comment_max.saturating_sub(sse.comment_min);
+        let ms = u64::try_from(spread.as_millis()).unwrap_or(u64::MAX);
+        sse.comment_min + Duration::from_millis(jitter(ms))
+    }
+
+    /// When an event stream that is put off should come back, in milliseconds:
+    /// later than one that was only cut, and spread.
+    pub(crate) fn put_off_ms(&self) -> u64 {
+        let longest = self.config.sse.retry_max.as_millis();
+        let longest = u64::try_from(longest).unwrap_or(u64::MAX);
+        longest.saturating_add(jitter(longest.saturating_mul(4)))
+    }
+}
+
+/// A random number of 0 to `most`.
+fn jitter(most: u64) -> u64 {
+    random().unwrap_or_default() % most.saturating_add(1)
+}
+
+impl Peer {
+    pub(crate) fn new(address: IpAddr, loopback_bind: bool, over_limit: bool, slot: Slot) -> Self {
+        Self {
+            address,
+            loopback_bind,
+            over_limit,
+            served: AtomicBool::new(false),
+            _slot: slot,
+        }
+    }
+
+    /// A request of it was served.
+    pub(crate) fn serves(&self) {
+        self.served.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether one was.
+    pub(crate) fn was_served(&self) -> bool {
+        self.served.load(Ordering::Relaxed)
+    }
+}

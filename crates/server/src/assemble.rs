@@ -1,0 +1,153 @@
+//! A server, put together: configuration, store, hub, door, listeners.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use fanwire_core::broker::{Broker, MemoryBroker};
+use fanwire_core::cursor::Epoch;
+use fanwire_core::hub::{Hub, HubConfig};
+use fanwire_core::policy::Door;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::accept::accept;
+use crate::app::App;
+use crate::auth::Keys;
+use crate::clock::{SystemClock, Tokio, random};
+use crate::config::{Config, Problems};
+use crate::dialect::encoders;
+use crate::drive::{drive_feed, drive_shard};
+use crate::http::access;
+use crate::http::page::Page;
+use crate::limit::{Counts, fit_descriptors};
+use crate::listen::listen;
+use crate::shutdown::Running;
+
+/// A server that has not been started.
+pub struct Server {
+    config: Config,
+    broker: Option<Arc<dyn Broker>>,
+}
+
+impl Server {
+    /// A server by its configuration.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, at once.
+    pub fn new(config: Config) -> Result<Self, Problems> {
+        config.validate()?;
+        Ok(Self {
+            config,
+            broker: None,
+        })
+    }
+
+    /// Orders and keeps messages elsewhere than in memory.
+    #[must_use]
+    pub fn broker(mut self, broker: Arc<dyn Broker>) -> Self {
+        self.broker = Some(broker);
+        self
+    }
+
+    /// Binds all addresses and serves. Must be called in a tokio runtime with
+    /// time and I/O; returns once connections are accepted.
+    ///
+    /// # Errors
+    /// An address that cannot be listened on, named in the text; a system that
+    /// gives no randomness.
+    pub async fn start(self) -> io::Result<Running> {
+        let config = self.config;
+        let mut listeners = Vec::new();
+        for address in &config.listen.addresses {
+            listeners.push(listen(*address, config.listen.backlog)?);
+        }
+        let addresses = listeners.iter().map(TcpListener::local_addr);
+        let addresses: Vec<SocketAddr> = addresses.collect::<io::Result<_>>()?;
+
+        let core = config.to_core();
+        let clock = Arc::new(SystemClock::new());
+        let door = Door::new(core.namespaces);
+        let (epoch, seed) = (Epoch(random()?), random()?);
+        let broker = self.broker.unwrap_or_else(|| {
+            let (door, clock) = (door.clone(), clock.clone());
+            Arc::new(MemoryBroker::new(&core.limits, door, clock, epoch, seed))
+        });
+        let hub_config = HubConfig {
+            limits: core.limits,
+            shards: shards(&config),
+            seed: random()?,
+        };
+        let encoders = encoders((config.sse.retry_min, config.sse.retry_max));
+        let (hub, shards) = Hub::new(hub_config, broker, clock.clone(), Arc::new(Tokio), encoders);
+
+        let mut drivers = vec![tokio::spawn(drive_feed(hub.clone()))];
+        for shard in shards {
+            drivers.push(tokio::spawn(drive_shard(shard, clock.clone())));
+        }
+
+        let counts = counts(&config);
+        let (stop, stopped) = watch::channel(false);
+        let grace = config.listen.shutdown_grace;
+        let app = Arc::new(App {
+            keys: keys(&config),
+            access: access_rules(&config),
+            page: Page::new(),
+            hub: hub.clone(),
+            stop: stopped,
+            door,
+            clock,
+            config,
+        });
+        let mut doors = Vec::new();
+        for listener in listeners {
+            doors.push(tokio::spawn(accept(app.clone(), listener, counts.clone())));
+        }
+        for address in &addresses {
+            tracing::info!(%address, "listening");
+        }
+        Ok(Running {
+            addresses,
+            hub,
+            stop,
+            doors,
+            drivers,
+            counts,
+            grace,
+        })
+    }
+}
+
+fn shards(config: &Config) -> usize {
+    match config.limits.shards {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        chosen => chosen,
+    }
+}
+
+fn counts(config: &Config) -> Arc<Counts> {
+    let wanted = config.limits.connections;
+    let fits = fit_descriptors(wanted);
+    if fits < wanted {
+        tracing::warn!(
+            wanted,
+            fits,
+            "the descriptor limit holds fewer connections; raise it with 'ulimit -Hn'"
+        );
+    }
+    Counts::new(fits, config.limits.connections_per_ip)
+}
+
+fn keys(config: &Config) -> Keys {
+    let keys = config.access.api_keys.iter();
+    Keys::new(keys.map(|(name, secret)| (name.as_str(), secret.expose())))
+}
+
+fn access_rules(config: &Config) -> access::Rules {
+    access::Rules::new(
+        &config.access.allow_origins,
+        &config.access.allow_hosts,
+        config.is_unconfigured(),
+    )
+    .with_credentials(config.access.allow_credentials)
+}

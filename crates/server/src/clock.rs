@@ -1,0 +1,99 @@
+//! The real clocks, the real runtime, the real randomness.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use fanwire_core::clock::Clock;
+use fanwire_core::hub::Runtime;
+use fanwire_core::key::SocketId;
+
+/// Monotonic time since the process's server was made, and the wall clock.
+#[derive(Debug)]
+pub(crate) struct SystemClock {
+    origin: Instant,
+}
+
+impl SystemClock {
+    pub(crate) fn new() -> Self {
+        Self {
+            origin: Instant::now(),
+        }
+    }
+
+    /// A time of this clock as the runtime's timers want it.
+    pub(crate) fn deadline(&self, at: fanwire_core::clock::Instant) -> tokio::time::Instant {
+        // A deadline too far away to be written is as good as a day.
+        let far = Duration::from_secs(86_400);
+        let at = self.origin.checked_add(at);
+        at.unwrap_or_else(|| Instant::now() + far).into()
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> fanwire_core::clock::Instant {
+        self.origin.elapsed()
+    }
+
+    fn wall_ms(&self) -> u64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        since.map_or(0, |since| {
+            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        })
+    }
+}
+
+/// Tokio, as core sees it.
+#[derive(Debug)]
+pub(crate) struct Tokio;
+
+impl Runtime for Tokio {
+    fn spawn(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>) {
+        tokio::spawn(task);
+    }
+
+    fn sleep(&self, time: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(tokio::time::sleep(time))
+    }
+}
+
+/// Sixty-four bits that nobody can guess.
+///
+/// # Errors
+/// Where the system has no randomness to give.
+pub(crate) fn random() -> std::io::Result<u64> {
+    getrandom::u64().map_err(std::io::Error::other)
+}
+
+/// The public id of a new connection: 96 random bits in 16 characters. Where
+/// the system's randomness fails a count keeps ids apart: they are public and
+/// unlock nothing.
+pub(crate) fn connection_id() -> SocketId {
+    use base64::Engine as _;
+    let mut bytes = [0_u8; 12];
+    if getrandom::fill(&mut bytes).is_err() {
+        static COUNT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        bytes[..8].copy_from_slice(&count.to_le_bytes());
+    }
+    SocketId::new(&base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn connection_ids_are_short_and_differ() {
+        let (one, two) = (connection_id(), connection_id());
+        assert_eq!(one.as_str().len(), 16);
+        assert_ne!(one, two);
+    }
+
+    #[test]
+    fn a_deadline_beyond_all_time_is_still_a_deadline() {
+        let clock = SystemClock::new();
+        assert!(clock.deadline(Duration::MAX) > tokio::time::Instant::now());
+    }
+}

@@ -1,0 +1,189 @@
+//! One connection under hyper: its time-outs, its broken heads, its departure.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use fanwire_core::error::{Code, Refusal};
+use hyper::server::conn::http1::Builder;
+use hyper::service::service_fn;
+use tokio::time::Instant;
+
+use super::answer::{Dress, raw_problem};
+use super::gate::{Gate, Hatch, Phase, Watch};
+use super::service;
+use crate::app::{App, Peer};
+use crate::transport::{Departure, Stream, depart, linger};
+
+/// Why a connection is hyper's no longer.
+enum Done {
+    /// HTTP said so, or the peer went.
+    Ended,
+    /// The head was broken or too slow: this is the answer.
+    Refused(Refusal),
+    /// Idle for too long, or the peer takes no bytes.
+    Idle,
+    /// A handler wants the socket.
+    Departs(Box<Departure>),
+}
+
+/// Serves HTTP/1.1 on `stream` until it ends or leaves; `before` has been read
+/// of it already.
+///
+/// Boxed: a socket comes back here after every parked poll, so that the type of
+/// this future would contain itself.
+pub(crate) fn serve(
+    app: Arc<App>,
+    peer: Arc<Peer>,
+    stream: Stream,
+    before: Bytes,
+) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(async move {
+        let hatch = Hatch::new(before.is_empty() && !peer.was_served());
+        let (stream, rest, done) = under_hyper(&app, &peer, stream, before, &hatch).await;
+        let wait = app.config.ws.close_wait;
+        match done {
+            Done::Departs(departure) => depart(app, peer, stream, rest, *departure),
+            Done::Ended => linger(stream, wait).await,
+            Done::Idle => {}
+            Done::Refused(refusal) => {
+                let mut stream = stream;
+                let words = raw_problem(&refusal, &Dress::default());
+                let written = tokio::time::timeout(wait, stream.write_all(&words)).await;
+                if matches!(written, Ok(Ok(()))) {
+                    linger(stream, wait).await;
+                }
+            }
+        }
+    })
+}
+
+async fn under_hyper(
+    app: &Arc<App>,
+    peer: &Arc<Peer>,
+    stream: Stream,
+    before: Bytes,
+    hatch: &Arc<Hatch>,
+) -> (Stream, Bytes, Done) {
+    let limits = &app.config.http;
+    let gate = Gate::new(stream, before, limits.header_bytes, hatch.clone());
+    let service = service_fn({
+        let (app, peer, hatch) = (app.clone(), peer.clone(), hatch.clone());
+        move |request| service::handle(app.clone(), peer.clone(), hatch.clone(), request)
+    });
+    let mut connection = builder(app).serve_connection(gate, service);
+    let mut stopping = pin!(app.stopping());
+    let mut told = false;
+    let mut timer = pin!(tokio::time::sleep(limits.first_byte_timeout));
+    let done = poll_fn(|cx| {
+        if !told && stopping.as_mut().poll(cx).is_ready() {
+            told = true;
+            Pin::new(&mut connection).graceful_shutdown();
+        }
+        let polled = Pin::new(&mut connection).poll(cx);
+        let mut watch = hatch.watch();
+        if let Poll::Ready(result) = polled {
+            let broken = result.is_err_and(|error| error.is_parse());
+            return Poll::Ready(ended(&watch, broken));
+        }
+        if let Some(departure) = watch.take_departure() {
+            return Poll::Ready(Done::Departs(Box::new(departure)));
+        }
+        if watch.phase == Phase::Head && watch.head_bytes >= limits.header_bytes {
+            return Poll::Ready(Done::Refused(too_long(&watch)));
+        }
+        let Some(deadline) = deadline(app, &watch) else {
+            return Poll::Pending;
+        };
+        let phase = watch.phase;
+        drop(watch);
+        if timer.deadline() != deadline {
+            timer.as_mut().reset(deadline);
+        }
+        timer.as_mut().poll(cx).map(|()| match phase {
+            Phase::Head => Done::Refused(Refusal::new(
+                Code::RequestTimeout,
+                "the request's head came too slowly; send it at once",
+            )),
+            _ => Done::Idle,
+        })
+    })
+    .await;
+    let parts = connection.into_parts();
+    let (stream, before) = parts.io.into_parts();
+    (stream, join(parts.read_buf, before), done)
+}
+
+fn builder(app: &App) -> Builder {
+    let limits = &app.config.http;
+    let mut builder = Builder::new();
+    builder
+        .half_close(true)
+        .header_read_timeout(None)
+        // The gate holds the exact limit; these hold pipelined heads, which the
+        // gate cannot tell from the bodies before them.
+        .max_header_size(limits.header_bytes + 1024)
+        .max_buf_size((limits.header_bytes + 1024).max(64 * 1024));
+    if limits.header_count != 100 {
+        builder.max_headers(limits.header_count);
+    }
+    builder
+}
+
+/// When the phase has lasted too long; none where a handler bounds itself.
+fn deadline(app: &App, watch: &Watch) -> Option<Instant> {
+    let limits = &app.config.http;
+    let time: Duration = match watch.phase {
+        Phase::Idle if watch.first => limits.first_byte_timeout,
+        Phase::Idle => limits.keep_alive,
+        Phase::Head => limits.header_timeout,
+        Phase::Handling => return None,
+        Phase::Answering => app.config.limits.write_progress,
+    };
+    Some(watch.since + time)
+}
+
+/// What is left to say when hyper has ended.
+fn ended(watch: &Watch, broken: bool) -> Done {
+    let code = match watch.automatic {
+        Some(431) => Code::HeadersTooLarge,
+        Some(414) => Code::UriTooLong,
+        Some(_) => Code::BadRequest,
+        // Not even HTTP/1: the preface of HTTP/2, for one.
+        None if broken && watch.phase == Phase::Head => Code::BadRequest,
+        None => return Done::Ended,
+    };
+    let sentence = match code {
+        Code::HeadersTooLarge => "the request has too many or too large headers",
+        Code::UriTooLong => "the request's target is too long",
+        _ => "this is not an HTTP/1.1 request",
+    };
+    Done::Refused(Refusal::new(code, sentence))
+}
+
+fn too_long(watch: &Watch) -> Refusal {
+    if watch.line_seen {
+        Refusal::new(
+            Code::HeadersTooLarge,
+            "the request's head is over the limit",
+        )
+    } else {
+        Refusal::new(
+            Code::UriTooLong,
+            "the request's first line is over the limit",
+        )
+    }
+}
+
+fn join(first: Bytes, second: Bytes) -> Bytes {
+    if second.is_empty() {
+        return first;
+    }
+    let mut both = BytesMut::with_capacity(first.len() + second.len());
+    both.put(first);
+    both.put(second);
+    both.freeze()
+}

@@ -1,0 +1,199 @@
+//! `GET /c/…`: streams, polls, history (`PROTOCOL.md`, sections 2, 4, 5, 6).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fanwire_core::error::{Code, Refusal};
+use fanwire_core::hub::Start;
+use fanwire_core::message::Keys;
+use fanwire_core::policy::{Permit, Subject, Verb};
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING};
+use http::{Response, StatusCode, Version, request};
+
+use super::answer::{Answer, Dress, full, json, open_head};
+use super::handshake::{self, has_body};
+use super::negotiate::{self, Waits, Want, wants_close};
+use super::once::once;
+use super::target::Query;
+use crate::app::App;
+use crate::dialect::NOTHING;
+use crate::transport::{Departure, Purpose};
+
+const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
+
+/// How a request goes on.
+pub(super) enum Reply {
+    /// hyper sends this.
+    Answer(Answer),
+    /// The socket leaves.
+    Departs(Box<Departure>),
+}
+
+/// Answers a GET under `/c/`.
+///
+/// # Errors
+/// Whatever makes the request as a whole impossible; nothing has been sent then.
+pub(super) async fn get(
+    app: &Arc<App>,
+    subject: Subject,
+    keys: Keys,
+    query: &Query,
+    head: &request::Parts,
+    dress: &Dress,
+) -> Result<Reply, Refusal> {
+    let waits = Waits {
+        default: app.config.poll.wait,
+        max: app.config.poll.wait_max,
+    };
+    let want = negotiate::want(&head.headers, query, keys.len(), waits)?;
+    let reply = serve(app, subject, keys, query, head, dress, want).await;
+    match (reply, want) {
+        // An EventSource gives up for good on any answer but 200.
+        (Err(refusal), Want::Sse { .. }) if refusal.code.retry() => Ok(Reply::Answer(put_off(app))),
+        (reply, _) => reply,
+    }
+}
+
+async fn serve(
+    app: &Arc<App>,
+    subject: Subject,
+    keys: Keys,
+    query: &Query,
+    head: &request::Parts,
+    dress: &Dress,
+    want: Want,
+) -> Result<Reply, Refusal> {
+    let key = match want {
+        Want::WebSocket { .. } => {
+            Some(handshake::check(&head.method, head.version, &head.headers)?)
+        }
+        _ if has_body(&head.headers) => {
+            return Err(Refusal::new(Code::BadRequest, "a GET here has no body"));
+        }
+        _ => None,
+    };
+    let start = negotiate::start(&head.headers, query, want)?;
+    let verb = match start {
+        Start::Latest => Verb::Subscribe,
+        _ => Verb::Read,
+    };
+    let permit = app.door.admit(subject, verb, keys)?;
+    let close = head.version < Version::HTTP_11 || wants_close(&head.headers);
+    let departs = |permit: Permit, head: Bytes, purpose: Purpose| {
+        Ok(Reply::Departs(Box::new(Departure {
+            permit,
+            start,
+            head,
+            dress: dress.clone(),
+            purpose,
+        })))
+    };
+    match want {
+        Want::WebSocket { envelope, named } => {
+            let key = key.unwrap_or(HeaderValue::from_static(""));
+            let head = handshake::switching(&key, named, dress);
+            departs(permit, head, Purpose::WebSocket { envelope })
+        }
+        Want::Sse { envelope } => {
+            let chunked = !close;
+            let purpose = Purpose::Sse { envelope, chunked };
+            departs(permit, stream_head(chunked, dress), purpose)
+        }
+        Want::History { limit } => {
+            let body = once(app, permit, start, Duration::ZERO, limit).await?;
+            Ok(Reply::Answer(json(body)))
+        }
+        Want::Poll { wait, limit } => {
+            // What is there already is answered at once, and the socket stays.
+            // From "now" on there can be nothing yet.
+            if start != Start::Latest || wait.is_zero() {
+                let body = once(app, permit.clone(), start, Duration::ZERO, limit).await?;
+                if wait.is_zero() || !body.starts_with(NOTHING) {
+                    return Ok(Reply::Answer(json(body)));
+                }
+            }
+            let purpose = Purpose::Poll { wait, limit, close };
+            departs(permit, poll_head(close, dress), purpose)
+        }
+    }
+}
+
+/// The whole head of an event stream.
+fn stream_head(chunked: bool, dress: &Dress) -> Bytes {
+    let mut response = Response::new(());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
+    // nginx would hold events back until its buffer is full.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    if chunked {
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    } else {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    dress.put_on(headers);
+    let mut head = open_head(&response.into_parts().0);
+    head.extend_from_slice(b"\r\n");
+    head.into()
+}
+
+/// A poll's head; its length and the empty line come with the answer.
+fn poll_head(close: bool, dress: &Dress) -> Bytes {
+    let mut response = Response::new(());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if close {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    dress.put_on(headers);
+    open_head(&response.into_parts().0).into()
+}
+
+/// An event stream that ends at once and says when to come back.
+pub(super) fn put_off(app: &App) -> Answer {
+    let mut answer = full(
+        StatusCode::OK,
+        EVENT_STREAM,
+        format!("retry: {}\n\n", app.put_off_ms()),
+    );
+    let close = HeaderValue::from_static("close");
+    answer.headers_mut().insert(CONNECTION, close);
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn text(head: &Bytes) -> String {
+        String::from_utf8(head.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn an_event_streams_head_is_whole_and_says_how_it_ends() {
+        let dress = Dress {
+            no_store: true,
+            ..Dress::default()
+        };
+        let head = text(&stream_head(true, &dress));
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n"));
+        assert!(head.contains("content-type: text/event-stream; charset=utf-8\r\n"));
+        assert!(head.contains("transfer-encoding: chunked\r\n"));
+        assert!(head.contains("cache-control: no-store\r\n"));
+        assert!(head.contains("x-accel-buffering: no\r\n"));
+        assert!(head.contains("vary: Origin\r\n"));
+        assert!(head.ends_with("\r\n\r\n"));
+        let head = text(&stream_head(false, &dress));
+        assert!(head.contains("connection: close\r\n"));
+        assert!(!head.contains("transfer-encoding"));
+    }
+
+    #[test]
+    fn a_polls_head_is_open_for_its_length() {
+        let head = text(&poll_head(false, &Dress::default()));
+        assert!(head.ends_with("\r\n") && !head.ends_with("\r\n\r\n"));
+        assert!(!head.contains("connection:"));
+        assert!(text(&poll_head(true, &Dress::default())).contains("connection: close\r\n"));
+    }
+}

@@ -1,0 +1,193 @@
+//! What each path answers to.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use fanwire_core::error::{Code, Refusal};
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE, ALLOW,
+    CONNECTION, HeaderValue,
+};
+use http::{Method, Request, StatusCode, Version, request};
+use hyper::body::Incoming;
+
+use super::access::Origin;
+use super::answer::{Answer, Dress, empty, full, not_allowed, problem};
+use super::gate::Hatch;
+use super::listen::{self, Reply};
+use super::negotiate::wants_websocket;
+use super::{publish, target};
+use crate::app::{App, Peer};
+
+const CHANNEL_METHODS: &str = "GET, POST, OPTIONS";
+
+/// Answers one request, or lets its socket leave.
+pub(super) async fn handle(
+    app: Arc<App>,
+    peer: Arc<Peer>,
+    hatch: Arc<Hatch>,
+    request: Request<Incoming>,
+) -> Result<Answer, Infallible> {
+    hatch.handling();
+    peer.serves();
+    let (head, body) = request.into_parts();
+    let mut dress = Dress {
+        no_store: channels_of(head.uri.path()).is_some(),
+        ..Dress::default()
+    };
+    let reply = route(&app, &peer, &head, body, &mut dress).await;
+    let mut answer = match reply {
+        Ok(Reply::Answer(answer)) => answer,
+        Ok(Reply::Departs(departure)) => {
+            // The connection's task takes the socket away after this poll, and
+            // drops this future with the rest of hyper's state.
+            hatch.leave(*departure);
+            std::future::pending().await
+        }
+        Err(refusal) => {
+            tracing::debug!(code = refusal.code.as_str(), peer = %peer.address, "refused");
+            problem(&refusal)
+        }
+    };
+    dress.put_on(answer.headers_mut());
+    if peer.over_limit {
+        let close = HeaderValue::from_static("close");
+        answer.headers_mut().insert(CONNECTION, close);
+    }
+    hatch.answering();
+    Ok(answer)
+}
+
+/// The list after `/c/`, or nothing after `/c`; none for other paths.
+fn channels_of(path: &str) -> Option<Option<&str>> {
+    match path.strip_prefix("/c")? {
+        "" => Some(None),
+        rest => rest.strip_prefix('/').map(Some),
+    }
+}
+
+async fn route(
+    app: &Arc<App>,
+    peer: &Peer,
+    head: &request::Parts,
+    body: Incoming,
+    dress: &mut Dress,
+) -> Result<Reply, Refusal> {
+    let authority = head.uri.authority().map(http::uri::Authority::as_str);
+    let http_10 = head.version < Version::HTTP_11;
+    let loopback = peer.loopback_bind;
+    app.access
+        .admit(&head.headers, authority, loopback, http_10)?;
+    let origin = app.access.origin(&head.headers, authority, loopback);
+    if let Origin::Allowed(value) = &origin {
+        dress.origin = Some(value.clone());
+        dress.credentials = app.access.credentials();
+    }
+    let target = head.uri.path_and_query();
+    if target.is_some_and(|target| target.as_str().len() > app.config.http.uri_bytes) {
+        return Err(Refusal::new(
+            Code::UriTooLong,
+            "the request's target is too long",
+        ));
+    }
+    let subject = app.keys.subject(&head.headers, peer.address)?;
+    let answer = match (head.uri.path(), &head.method) {
+        ("/", &Method::GET) => app.page.answer(),
+        ("/healthz", &Method::GET) => full(StatusCode::OK, "text/plain; charset=utf-8", "ok"),
+        ("/" | "/healthz", _) => not_allowed("GET"),
+        (path, method) => {
+            let Some(list) = channels_of(path) else {
+                return Err(Refusal::new(
+                    Code::NotFound,
+                    "there is /c/CHANNEL, /healthz and the page at /",
+                ));
+            };
+            let upgrade = wants_websocket(&head.headers);
+            match *method {
+                Method::GET | Method::POST => {}
+                Method::OPTIONS => return Ok(Reply::Answer(options(&origin))),
+                _ => return Ok(Reply::Answer(not_allowed(CHANNEL_METHODS))),
+            }
+            if peer.over_limit {
+                return over_limit(app, head);
+            }
+            if origin == Origin::Denied && (method == Method::POST || upgrade) {
+                return Err(Refusal::new(
+                    Code::OriginDenied,
+                    "this page's origin may not do that; start the server with \
+                     --allow-origin ORIGIN",
+                ));
+            }
+            let (keys, query) = target::read(list, head.uri.query())?;
+            if method == Method::GET {
+                return listen::get(app, subject, keys, &query, head, dress).await;
+            }
+            if upgrade {
+                let sentence = "a WebSocket is opened by a GET";
+                return Err(Refusal::new(Code::BadRequest, sentence));
+            }
+            publish::publish(app, subject, keys, query, &head.headers, body).await?
+        }
+    };
+    Ok(Reply::Answer(answer))
+}
+
+/// `OPTIONS`: what is allowed, and to an allowed page that it is.
+fn options(origin: &Origin) -> Answer {
+    let mut answer = empty(StatusCode::NO_CONTENT);
+    let headers = answer.headers_mut();
+    headers.insert(ALLOW, HeaderValue::from_static(CHANNEL_METHODS));
+    if matches!(origin, Origin::Allowed(_)) {
+        let methods = HeaderValue::from_static(CHANNEL_METHODS);
+        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods);
+        headers.insert(
+            ACCESS_CONTROL_ALLOW_HEADERS,
+            HeaderValue::from_static(
+                "authorization, content-type, idempotency-key, last-event-id, cache-control",
+            ),
+        );
+        headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    }
+    answer
+}
+
+/// A connection over the limit is answered once: an event stream so that it
+/// comes back later, everything else with 429.
+fn over_limit(app: &App, head: &request::Parts) -> Result<Reply, Refusal> {
+    if super::negotiate::is_event_stream(&head.headers, head.uri.query()) {
+        return Ok(Reply::Answer(listen::put_off(app)));
+    }
+    Err(Refusal::new(
+        Code::ConnectionLimit,
+        "too many connections; close some, or come back later",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_after_c_is_the_list() {
+        assert_eq!(channels_of("/c/a/b,c"), Some(Some("a/b,c")));
+        assert_eq!(channels_of("/c/"), Some(Some("")));
+        assert_eq!(channels_of("/c"), Some(None));
+        assert_eq!(channels_of("/channels"), None);
+        assert_eq!(channels_of("/"), None);
+        assert_eq!(channels_of("*"), None);
+    }
+
+    #[test]
+    fn o4_options_tells_allowed_pages_what_they_may_send() {
+        let denied = options(&Origin::Denied);
+        assert_eq!(denied.status(), StatusCode::NO_CONTENT);
+        assert_eq!(denied.headers()[ALLOW], CHANNEL_METHODS);
+        assert!(!denied.headers().contains_key(ACCESS_CONTROL_ALLOW_METHODS));
+        let allowed = options(&Origin::Allowed(HeaderValue::from_static("https://a.org")));
+        assert_eq!(
+            allowed.headers()[ACCESS_CONTROL_ALLOW_METHODS],
+            CHANNEL_METHODS
+        );
+        assert!(allowed.headers().contains_key(ACCESS_CONTROL_ALLOW_HEADERS));
+    }
+}

@@ -1,0 +1,19 @@
+//! What carries bytes once a socket has left hyper: event streams, parked
+//! polls and WebSockets.
+//!
+//! A connection has one task. In *shard-writes* mode (plain TCP) that task only
+//! reads and waits for room; the shard writes. In *pull* mode the task writes
+//! too, from a bounded outbox that the shard fills. [`port::Port`] is the one
+//! place where the two differ.
+
+mod depart;
+mod link;
+mod park;
+mod port;
+mod publish;
+mod stream;
+mod web_socket;
+
+pub(crate) use depart::{Departure, Purpose, depart};
+pub(crate) use link::{Link, PullWriter, Signal};
+pub(crate) use stream::{Stream, linger, with_scratch};

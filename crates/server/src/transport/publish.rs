@@ -1,0 +1,211 @@
+//! What comes in over a WebSocket: publishes, and their answers.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use fanwire_core::broker::Appended;
+use fanwire_core::clock::{Clock as _, Instant};
+use fanwire_core::error::{Code, Refusal};
+use fanwire_core::hub::Draft;
+use fanwire_core::message::{Body, EventName};
+use fanwire_core::policy::{Permit, Verb};
+use fanwire_proto::error::DecodeError;
+use fanwire_proto::native::command::{Command, Payload, Ref};
+use fanwire_proto::native::system::System;
+use fanwire_proto::ws::{Opcode, frame};
+
+use crate::app::App;
+
+type Published = Pin<Box<dyn Future<Output = Result<Appended, Refusal>> + Send>>;
+
+/// A publish under way.
+pub(super) struct Publishing {
+    reference: Option<Ref>,
+    published: Published,
+}
+
+/// What became of a frame that wanted to publish.
+pub(super) struct Outcome {
+    reference: Option<Ref>,
+    pub(super) result: Result<Appended, Refusal>,
+}
+
+impl Publishing {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
+        self.published.as_mut().poll(cx).map(|result| Outcome {
+            reference: self.reference.take(),
+            result,
+        })
+    }
+}
+
+impl Outcome {
+    fn refused(reference: Option<Ref>, refusal: Refusal) -> Self {
+        Self {
+            reference,
+            result: Err(refusal),
+        }
+    }
+
+    /// `$ack`, where the frame had a mark.
+    pub(super) fn ack(&self, appended: Appended) -> Option<Bytes> {
+        let reference = self.reference.as_ref()?;
+        let id = match appended {
+            Appended::Kept { id, .. } => Some(id.to_string()),
+            Appended::Volatile => None,
+        };
+        let mut text = Vec::with_capacity(96);
+        let id = id.as_deref();
+        System::Ack { reference, id }.write(&mut text);
+        Some(frame(Opcode::Text, &text))
+    }
+
+    /// `$error`.
+    pub(super) fn error(&self, refusal: &Refusal) -> Bytes {
+        let mut text = Vec::with_capacity(160);
+        System::Error {
+            reference: self.reference.as_ref(),
+            code: refusal.code.as_str(),
+            message: &refusal.detail,
+        }
+        .write(&mut text);
+        frame(Opcode::Text, &text)
+    }
+}
+
+/// A text frame: a command on an envelope socket, else a text.
+pub(super) fn publish_text(
+    app: &Arc<App>,
+    permit: &Permit,
+    envelope: bool,
+    text: &Bytes,
+) -> Result<Publishing, Outcome> {
+    if !envelope {
+        return publish(app, permit, None, Draft::new(Body::Text(text.clone())));
+    }
+    let command = Command::parse(text).map_err(|error| {
+        let code = match error.error {
+            DecodeError::TooLarge { .. } => Code::InvalidBody,
+            _ => Code::BadRequest,
+        };
+        Outcome::refused(error.reference, Refusal::new(code, error.error.to_string()))
+    })?;
+    match draft(command.payload, command.event, command.key) {
+        Ok(draft) => publish(app, permit, command.reference, draft),
+        Err(refusal) => Err(Outcome::refused(command.reference, refusal)),
+    }
+}
+
+/// A binary frame of a raw socket.
+pub(super) fn publish_binary(
+    app: &Arc<App>,
+    permit: &Permit,
+    bytes: Bytes,
+) -> Result<Publishing, Outcome> {
+    publish(app, permit, None, Draft::new(Body::Binary(bytes)))
+}
+
+fn draft(payload: Payload, event: Option<String>, key: Option<String>) -> Result<Draft, Refusal> {
+    let body = match payload {
+        // A slice of the frame: copied, so that history does not keep the frame.
+        Payload::Json(json) => Body::Json(Bytes::copy_from_slice(&json)),
+        Payload::Text(text) => Body::Text(text),
+        Payload::Binary(bytes) => Body::Binary(bytes),
+    };
+    let mut draft = Draft::new(body);
+    if let Some(event) = event {
+        draft.event = EventName::new(&event)
+            .map_err(|why| Refusal::new(Code::InvalidEvent, why.to_string()))?;
+    }
+    draft.key = key.map(Arc::from);
+    Ok(draft)
+}
+
+/// The door is asked for every frame: rules may have changed since the last.
+fn publish(
+    app: &Arc<App>,
+    listening: &Permit,
+    reference: Option<Ref>,
+    draft: Draft,
+) -> Result<Publishing, Outcome> {
+    let subject = listening.subject().clone();
+    let keys = listening.keys().clone();
+    match app.door.admit(subject, Verb::Publish, keys) {
+        Ok(permit) => Ok(Publishing {
+            reference,
+            published: Box::pin(app.hub.publish(&permit, draft)),
+        }),
+        Err(refusal) => Err(Outcome::refused(reference, refusal)),
+    }
+}
+
+/// Counts refused frames, so that a broken client does not go on for ever.
+pub(super) struct Refusals {
+    allowed: usize,
+    recent: VecDeque<Instant>,
+}
+
+impl Refusals {
+    pub(super) fn new(app: &App) -> Self {
+        Self {
+            allowed: app.config.ws.refused_frames,
+            recent: VecDeque::new(),
+        }
+    }
+
+    /// Counts one more; true where it is over what the window allows.
+    pub(super) fn one_too_many(&mut self, app: &App) -> bool {
+        self.count(app.clock.now(), app.config.ws.refused_window)
+    }
+
+    fn count(&mut self, now: Instant, window: std::time::Duration) -> bool {
+        while self
+            .recent
+            .front()
+            .is_some_and(|at| now.saturating_sub(*at) > window)
+        {
+            self.recent.pop_front();
+        }
+        if self.recent.len() >= self.allowed {
+            return true;
+        }
+        self.recent.push_back(now);
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn j8_the_eleventh_refusal_within_the_window_is_one_too_many() {
+        let mut refusals = Refusals {
+            allowed: 10,
+            recent: VecDeque::new(),
+        };
+        let window = Duration::from_secs(10);
+        let at = Duration::from_millis;
+        for n in 0..10 {
+            assert!(!refusals.count(at(n * 1000), window), "{n}");
+        }
+        assert!(refusals.count(at(9_999), window));
+        assert!(!refusals.count(at(10_001), window));
+    }
+
+    #[test]
+    fn a_reserved_event_and_a_good_one() {
+        let draft_of = |event: &str| {
+            let payload = Payload::Text(Bytes::from_static(b"x"));
+            draft(payload, Some(event.to_owned()), None).map_err(|refusal| refusal.code)
+        };
+        assert_eq!(draft_of("$ready").unwrap_err(), Code::InvalidEvent);
+        assert_eq!(draft_of("score").unwrap().event.as_str(), "score");
+    }
+}

@@ -1,0 +1,275 @@
+//! A WebSocket's task: reads frames, carries publishes out one after the other,
+//! closes with a close frame.
+
+use std::future::{Future as _, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use fanwire_core::hub::{End, Subscriber};
+use fanwire_core::policy::Permit;
+use fanwire_proto::ws::{Decoder, Event, Limits, Opcode, Role, frame};
+use tokio::time::Sleep;
+
+use super::depart::{Departure, attach};
+use super::park::poll_closing;
+use super::port::Port;
+use super::publish::{Outcome, Publishing, Refusals, publish_binary, publish_text};
+use super::stream::{Stream, linger, with_scratch};
+use crate::app::{App, Peer};
+
+/// How long the rest of a message may take to come once it has begun.
+const ASSEMBLY: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// Serves a WebSocket until it ends. `read` may hold frames that came in the
+/// same packet as the request.
+pub(super) async fn run(
+    app: Arc<App>,
+    peer: Arc<Peer>,
+    stream: Stream,
+    read: Vec<u8>,
+    departure: Departure,
+    envelope: bool,
+) {
+    let permit = departure.permit.clone();
+    let clock = app.clock.clone();
+    let port = Port::new(stream, clock, app.config.debug.force_pull);
+    let Some((port, subscriber)) = attach(&app, port, departure).await else {
+        return;
+    };
+    let message = app.config.limits.message;
+    let limits = Limits {
+        // An envelope holds the message as JSON text: escaped, or in base64.
+        max_message: if envelope {
+            message * 2 + 4096
+        } else {
+            message
+        },
+        max_fragments: u32::try_from(app.config.ws.max_fragments).unwrap_or(u32::MAX),
+    };
+    let mut socket = Socket {
+        refusals: Refusals::new(&app),
+        app: app.clone(),
+        port,
+        subscriber,
+        permit,
+        envelope,
+        decoder: Decoder::new(Role::Server, limits),
+        unread: read,
+        publishing: None,
+        assembly: None,
+        closing: None,
+        ending: false,
+        peer_closed: false,
+    };
+    let end = poll_fn(|cx| socket.poll(cx)).await;
+    if end != End::Gone && !socket.peer_closed {
+        // Our close frame is out; its echo is awaited, whatever comes before.
+        let echo = poll_fn(|cx| socket.poll_echo(cx));
+        let _ = tokio::time::timeout(app.config.ws.close_wait, echo).await;
+    }
+    let Socket {
+        port, subscriber, ..
+    } = socket;
+    drop(subscriber);
+    if end != End::Gone {
+        linger(port.into_stream(), app.config.ws.close_wait).await;
+    }
+    drop(peer);
+}
+
+struct Socket {
+    app: Arc<App>,
+    port: Port,
+    subscriber: Subscriber,
+    /// The right to listen; names who publishes, and where to.
+    permit: Permit,
+    envelope: bool,
+    decoder: Decoder,
+    /// Read, but not decoded yet, because a publish is under way.
+    unread: Vec<u8>,
+    publishing: Option<Publishing>,
+    refusals: Refusals,
+    /// Runs while a message has begun and not ended.
+    assembly: Option<Pin<Box<Sleep>>>,
+    /// Runs once the subscriber is gone and its last bytes are not yet out.
+    closing: Option<Pin<Box<Sleep>>>,
+    /// The end was asked for: nothing that comes matters any more.
+    ending: bool,
+    /// The peer's close frame came.
+    peer_closed: bool,
+}
+
+impl Socket {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        loop {
+            match self.port.poll_out(cx, &self.subscriber) {
+                Poll::Ready(Ok(end)) => return Poll::Ready(end),
+                Poll::Ready(Err(_)) => return Poll::Ready(End::Gone),
+                Poll::Pending => {}
+            }
+            if poll_closing(&mut self.closing, cx, &self.port, &self.app).is_ready() {
+                return Poll::Ready(End::Gone);
+            }
+            if self.ending {
+                return Poll::Pending;
+            }
+            // While a publish is under way nothing is read: that is how a
+            // publisher feels that the node is busy.
+            if let Some(publishing) = &mut self.publishing {
+                let Poll::Ready(outcome) = publishing.poll(cx) else {
+                    return Poll::Pending;
+                };
+                self.publishing = None;
+                self.settle(outcome);
+                continue;
+            }
+            if !self.unread.is_empty() {
+                let unread = std::mem::take(&mut self.unread);
+                self.take_in(&unread);
+                continue;
+            }
+            match self.poll_read(cx) {
+                Poll::Ready(true) => continue,
+                Poll::Ready(false) => return Poll::Ready(End::Gone),
+                Poll::Pending => {}
+            }
+            return match self.poll_assembly(cx) {
+                Poll::Ready(()) => {
+                    self.end(End::Close(
+                        1008,
+                        "a message took too long to come".to_owned(),
+                    ));
+                    continue;
+                }
+                Poll::Pending => Poll::Pending,
+            };
+        }
+    }
+
+    /// Reads once and decodes; false at the end.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        with_scratch(|buffer| {
+            let count = std::task::ready!(self.port.poll_in(cx, buffer));
+            Poll::Ready(match count {
+                Ok(0) | Err(_) => false,
+                Ok(count) => {
+                    self.take_in(&buffer[..count]);
+                    true
+                }
+            })
+        })
+    }
+
+    /// Decodes `input`, up to the first publish that is not settled at once.
+    fn take_in(&mut self, mut input: &[u8]) {
+        while !self.ending {
+            let event = match self.decoder.decode(&mut input) {
+                Ok(Some(event)) => event,
+                Ok(None) => return,
+                Err(broken) => {
+                    self.end(End::Close(broken.close_code, broken.why.to_owned()));
+                    return;
+                }
+            };
+            self.on(event);
+            if self.publishing.is_some() {
+                self.unread = input.to_vec();
+                return;
+            }
+        }
+    }
+
+    fn on(&mut self, event: Event) {
+        match event {
+            Event::Ping(payload) => self.subscriber.pong(frame(Opcode::Pong, &payload)),
+            Event::Pong(_) => {}
+            Event::Close(code, _) => {
+                self.peer_closed = true;
+                // The same code back; a close without one gets 1000.
+                self.end(End::Close(code.map_or(1000, |code| code.0), String::new()));
+            }
+            Event::Text(text) => {
+                let begun = publish_text(&self.app, &self.permit, self.envelope, &text);
+                self.begin(begun);
+            }
+            Event::Binary(_) if self.envelope => {
+                let reason = "an envelope socket takes text frames".to_owned();
+                self.end(End::Close(1003, reason));
+            }
+            Event::Binary(bytes) => {
+                let begun = publish_binary(&self.app, &self.permit, bytes);
+                self.begin(begun);
+            }
+        }
+    }
+
+    fn begin(&mut self, begun: Result<Publishing, Outcome>) {
+        match begun {
+            Ok(publishing) => self.publishing = Some(publishing),
+            Err(outcome) => self.settle(outcome),
+        }
+    }
+
+    /// Answers a publish.
+    fn settle(&mut self, outcome: Outcome) {
+        match outcome.result {
+            Ok(appended) => {
+                if let Some(ack) = outcome.ack(appended).filter(|_| self.envelope) {
+                    self.subscriber.send(ack);
+                }
+            }
+            Err(ref refusal) if !self.envelope => self.end(End::Refused(refusal.clone())),
+            Err(ref refusal) => {
+                if self.refusals.one_too_many(&self.app) {
+                    let reason = "too many refused frames".to_owned();
+                    self.end(End::Close(3509, reason));
+                } else {
+                    self.subscriber.send(outcome.error(refusal));
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, end: End) {
+        self.ending = true;
+        self.subscriber.end(end);
+    }
+
+    fn poll_assembly(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.decoder.is_mid_message() {
+            self.assembly = None;
+            return Poll::Pending;
+        }
+        let sleep = self
+            .assembly
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(ASSEMBLY)));
+        sleep.as_mut().poll(cx)
+    }
+
+    /// Reads until the peer's close frame or its end.
+    fn poll_echo(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let read = with_scratch(|buffer| {
+                let count = std::task::ready!(self.port.poll_in(cx, buffer)).unwrap_or(0);
+                let mut input = &buffer[..count];
+                let mut over = count == 0;
+                while !over {
+                    match self.decoder.decode(&mut input) {
+                        Ok(Some(Event::Close(..))) => over = true,
+                        Ok(Some(_)) => {}
+                        Ok(None) => break,
+                        // Broken before we closed, or now: no echo will come.
+                        Err(_) => over = true,
+                    }
+                }
+                Poll::Ready(over)
+            });
+            match read {
+                Poll::Ready(false) => {}
+                Poll::Ready(true) => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+}
