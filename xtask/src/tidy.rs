@@ -70,6 +70,10 @@ const CHECKS: &[Check] = &[
         find: text::foreign_places,
     },
     Check {
+        name: "banned_packages",
+        find: manifest::banned_packages,
+    },
+    Check {
         name: "dependency_reasons",
         find: manifest::reasons,
     },

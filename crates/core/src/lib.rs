@@ -14,6 +14,11 @@ pub mod hub;
 pub mod key;
 pub mod limits;
 pub mod message;
+#[cfg(not(feature = "mutants"))]
 mod mutant;
+/// Deliberate bugs; public only where they are compiled in.
+#[cfg(feature = "mutants")]
+#[doc(hidden)]
+pub mod mutant;
 pub mod namespace;
 pub mod policy;

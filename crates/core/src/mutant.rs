@@ -4,8 +4,8 @@
 //! [`active`] is a constant `false` and vanishes.
 
 /// Every deliberate bug, by the name that `FANWIRE_MUTANT` selects it by.
-#[cfg_attr(not(feature = "mutants"), allow(dead_code))]
-pub(crate) const NAMES: &[&str] = &[
+#[cfg_attr(not(feature = "mutants"), allow(dead_code, unreachable_pub))]
+pub const NAMES: &[&str] = &[
     // Subscribe registers its interest after the hand-over instead of inside it.
     "skip-handover",
     // A cursor's epoch is not looked at.

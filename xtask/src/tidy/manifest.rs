@@ -1,4 +1,4 @@
-//! Every dependency says why it is there.
+//! Every dependency says why it is there, and some may not be.
 
 use super::tree::{Finding, Tree};
 
@@ -41,6 +41,29 @@ fn needs_reason(line: &str) -> bool {
         && !line.contains("workspace = true")
 }
 
+/// Packages in Cargo.lock that `deny.toml` bans, so that its most important table holds where
+/// cargo-deny is not installed too.
+pub(crate) fn banned_packages(tree: &Tree) -> Vec<Finding> {
+    const BANS: &str = "deny.toml";
+    let bans = tree.get(BANS).map_or("", |file| &file.text);
+    let banned = bans
+        .lines()
+        .filter_map(|line| line.split_once("crate = \"")?.1.split_once('"'));
+    let mut findings = Vec::new();
+    for (name, _) in banned {
+        let line = format!("name = \"{name}\"");
+        if let Some(index) = tree.lock().lines().position(|found| found == line) {
+            findings.push(Finding {
+                path: "Cargo.lock".to_owned(),
+                line: index + 1,
+                what: name.to_owned(),
+                why: format!("banned in {BANS}, which says why (cargo tree -i {name})"),
+            });
+        }
+    }
+    findings
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,5 +81,16 @@ mod tests {
         let text = "[dependencies]\nbytes.workspace = true\ntokio = { workspace = true, features = [\"rt\"] }\n[dev-dependencies]\nws = \"1\"\n";
         let findings = reasons(&Tree::of(&[("crates/a/Cargo.toml", text)]));
         assert_eq!(findings.len(), 1, "{findings:?}");
+    }
+
+    #[test]
+    fn a_banned_package_is_caught() {
+        let bans = "[bans]\ndeny = [\n    { crate = \"ring\", reason = \"x\" },\n]\n";
+        let lock = "[[package]]\nname = \"bytes\"\n[[package]]\nname = \"ring\"\n";
+        let findings = banned_packages(&Tree::of(&[("deny.toml", bans), ("Cargo.lock", lock)]));
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        assert_eq!((findings[0].line, findings[0].what.as_str()), (4, "ring"));
+        let fine = Tree::of(&[("deny.toml", bans), ("Cargo.lock", "name = \"bring\"\n")]);
+        assert_eq!(banned_packages(&fine), []);
     }
 }

@@ -16,7 +16,9 @@ const FOREIGN_FOLDERS: &[&str] = &[
     ".venv",
 ];
 /// Files that tools write (`.git` is a file in a linked work tree).
-const WRITTEN_BY_TOOLS: &[&str] = &["Cargo.lock", "package-lock.json", ".git"];
+const WRITTEN_BY_TOOLS: &[&str] = &["package-lock.json", ".git"];
+/// Cargo's lock file: written by a tool too, but one rule reads it.
+const LOCK: &str = "Cargo.lock";
 
 /// One text file.
 #[derive(Debug)]
@@ -32,6 +34,7 @@ pub(crate) struct File {
 #[derive(Debug, Default)]
 pub(crate) struct Tree {
     files: BTreeMap<String, File>,
+    lock: String,
 }
 
 /// One thing that is wrong.
@@ -99,12 +102,21 @@ impl Tree {
     }
 
     fn insert(&mut self, path: String, text: String) {
+        if path == LOCK {
+            self.lock = text;
+            return;
+        }
         let code = if path.ends_with(".rs") {
             lexer::product_code(&text)
         } else {
             String::new()
         };
         self.files.insert(path, File { text, code });
+    }
+
+    /// What cargo resolved.
+    pub(crate) fn lock(&self) -> &str {
+        &self.lock
     }
 
     /// One file.

@@ -1,5 +1,6 @@
 //! Sockets: the thin part. Nothing here decides anything.
 
+pub(crate) mod dial;
 pub(crate) mod http;
 mod io;
 pub(crate) mod sse;

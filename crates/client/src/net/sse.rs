@@ -50,6 +50,11 @@ impl EventStream {
     /// The next item. Nothing is lost if this is dropped while it waits.
     pub(crate) async fn next(&mut self) -> Result<Item, End> {
         loop {
+            // First, because it may stand in the last block before the end.
+            if self.parser.retry() != self.retry {
+                self.retry = self.parser.retry();
+                return Ok(Item::Retry(self.retry.unwrap_or_default()));
+            }
             if !self.rest.is_empty() {
                 let mut input = &self.rest[..];
                 let event = self
@@ -68,10 +73,6 @@ impl EventStream {
                 });
                 if let Some(object) = object {
                     return object.map(Item::Object);
-                }
-                if self.parser.retry() != self.retry {
-                    self.retry = self.parser.retry();
-                    return Ok(Item::Retry(self.retry.unwrap_or_default()));
                 }
                 return Ok(Item::Alive);
             }

@@ -9,6 +9,8 @@
 mod backoff;
 mod floor;
 pub mod target;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -136,7 +138,10 @@ impl Session {
             ready: false,
             schedule: Schedule::new(options.backoff),
             queue: VecDeque::new(),
-            delivered: None,
+            delivered: match &options.start {
+                Start::After(cursor) => Some(cursor.clone()),
+                _ => None,
+            },
         })
     }
 
@@ -147,7 +152,8 @@ impl Session {
     }
 
     /// Where to start again once all events handed out so far are dealt with.
-    /// None until the server has named a place.
+    /// The start itself where that was a cursor; else none until the server has
+    /// named a place.
     #[must_use]
     pub fn cursor(&self) -> Option<&str> {
         self.delivered.as_deref()
@@ -156,7 +162,9 @@ impl Session {
     /// The next event, if there is one.
     pub fn poll_event(&mut self) -> Option<Event> {
         let (event, cursor) = self.queue.pop_front()?;
-        self.delivered = cursor;
+        if cursor.is_some() {
+            self.delivered = cursor;
+        }
         Some(event)
     }
 

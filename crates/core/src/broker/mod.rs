@@ -10,14 +10,15 @@
 //! Everything is asynchronous from the start, so that a broker behind a
 //! network is no rewrite. No method blocks.
 
+mod chaos;
 #[cfg(test)]
 mod contract;
 mod memory;
-#[allow(dead_code)] // cuts, losses and removals: ChaosBroker's, which comes next
 mod store;
 #[cfg(test)]
 mod testing;
 
+pub use chaos::{ChaosBroker, ChaosCounts, ChaosEvent, Faults};
 pub use memory::MemoryBroker;
 pub use store::Usage;
 

@@ -23,6 +23,8 @@ mod chain;
 mod idempotency;
 mod read;
 mod records;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -11,7 +11,7 @@ use crate::message::Stored;
 use crate::mutant;
 
 /// The least that a message costs: how many messages a byte bound can hold.
-const LEAST_COST: usize = 160;
+pub(super) const LEAST_COST: usize = 160;
 
 /// Some channels at one instant: everything that it says holds together.
 pub(crate) struct Snapshot {

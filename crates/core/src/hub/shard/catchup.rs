@@ -269,6 +269,7 @@ impl Shard {
         }
         let encoder = self.encoder(form);
         let mut through = chunk.complete_through;
+        let mut first = true;
         for stored in &owed {
             let Some(target) = self
                 .sub(slot)
@@ -284,15 +285,15 @@ impl Shard {
             let Some(sub) = self.sub(slot) else { return };
             let fits = match sub.kind {
                 Kind::Stream => sub.outbox.fits(unit.len(), limits.outbox),
-                Kind::Once { .. } => {
-                    sub.units.is_empty() || sub.unit_bytes + unit.len() <= limits.answer
-                }
+                // Gaps alone would bring the client back to the same place for ever.
+                Kind::Once { .. } => first || sub.unit_bytes + unit.len() <= limits.answer,
             };
             if !fits {
                 through = stored.seq().prev();
                 break;
             }
             sub.served = stored.seq();
+            first = false;
             self.tally.deliveries += 1;
             self.append(slot, unit);
         }
@@ -393,6 +394,9 @@ impl Shard {
         if let State::Behind(behind) = &mut sub.state {
             for floor in &mut behind.floors {
                 *floor = (*floor).min(end);
+            }
+            if let Some(opening) = &mut behind.opening {
+                opening.asked_at = opening.asked_at.min(end);
             }
             if behind.cursor == UNDECIDED {
                 return;

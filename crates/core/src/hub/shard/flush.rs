@@ -65,6 +65,9 @@ impl Shard {
         if taken > 0 {
             sub.progress = now;
             sub.last_write = now;
+            if let Some((End::Answered, until)) = &mut sub.ending {
+                *until = now + self.hub.limits.write_progress;
+            }
         }
         match flushed {
             Flushed::Gone => self.remove(slot, End::Gone),
@@ -174,7 +177,11 @@ impl Shard {
         let Some(sub) = self.sub(slot) else { return };
         if let Some((end, until)) = &sub.ending {
             if *until <= now {
-                let end = end.clone();
+                // Half an answer is none: its connection cannot be used again.
+                let end = match end {
+                    End::Answered => End::Slow,
+                    end => end.clone(),
+                };
                 return self.remove(slot, end);
             }
         } else if is_waiting(sub) && sub.progress + limits.write_progress <= now {

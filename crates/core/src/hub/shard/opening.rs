@@ -67,6 +67,10 @@ impl Shard {
         let Some(keys) = self.sub(slot).map(|sub| sub.keys().clone()) else {
             return;
         };
+        let pos = self.pos;
+        if let Some(opening) = self.behind(slot).and_then(|behind| behind.opening.as_mut()) {
+            opening.asked_at = pos;
+        }
         let question = self.hub.broker.tail(keys, n);
         self.ask(id, question, Command::Tail);
     }
@@ -115,9 +119,11 @@ impl Shard {
         let Ok(tail) = tail else {
             return self.pause(slot, self.hub.limits.broker_retry);
         };
-        // With nothing held there is nothing to replay: from now.
+        // With nothing held there was nothing to replay: from then on.
         let Some(union) = tail.union else {
-            return self.begin(slot, pos);
+            let opening = self.behind(slot).and_then(|behind| behind.opening.as_ref());
+            let asked_at = opening.map_or(pos, |opening| opening.asked_at);
+            return self.begin(slot, asked_at.min(pos));
         };
         let from = if matches!(start, Start::Newest(_)) {
             union

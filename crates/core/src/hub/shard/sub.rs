@@ -59,6 +59,9 @@ pub(super) struct Opening {
     pub(super) start: Start,
     /// A gap that stands before `$ready`, for every channel.
     pub(super) gap: Option<GapReason>,
+    /// Where the shard stood when the broker was asked where to begin: what
+    /// came since is owed, whether or not the answer knew of it.
+    pub(super) asked_at: Seq,
 }
 
 /// A subscriber: subscriptions, outbox, state, and a transport's writer.
@@ -124,6 +127,7 @@ impl Sub {
             opening: Some(Opening {
                 start: attach.start,
                 gap: None,
+                asked_at: Seq(0),
             }),
             floors: SmallVec::from_elem(Seq(0), keys),
             dry: false,

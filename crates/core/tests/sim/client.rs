@@ -1,0 +1,521 @@
+//! Clients: they listen in either form and mode, read as they like, stall, drop,
+//! and come back with the cursor that they saw last, or with a bad one.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use fanwire_core::clock::{Clock, Instant};
+use fanwire_core::hub::{Attach, End, FormId, Heartbeat, Kind, Start, Subscriber, Writer};
+use fanwire_core::key::SocketId;
+use fanwire_core::message::Keys;
+use fanwire_core::policy::{Permit, Verb};
+
+use crate::cx::{Cx, Verdict, anonymous};
+use crate::events::{At, Event, From, Rx, Sub};
+use crate::peer::{Pull, Shared, Socket, pipe};
+use crate::plan::key;
+use crate::wire::{Parser, Unit, cursor};
+
+pub struct Client {
+    pub name: String,
+    pub channels: Vec<String>,
+    /// 0: with gaps; 1: without.
+    form: u8,
+    pull: bool,
+    once: bool,
+    /// Bytes per read, bytes or units that the pipe holds.
+    greed: usize,
+    room: usize,
+    heartbeat: Option<Heartbeat>,
+    pub link: Option<Link>,
+    /// The cursor seen last, and in what.
+    cursor: Option<(At, &'static str)>,
+    pub stalled: bool,
+    active: bool,
+    /// The last poll that had nothing to tell.
+    polled: Option<String>,
+    /// Kept over a withdrawal, to be tried again.
+    permit: Option<Permit>,
+}
+
+/// One connection.
+pub struct Link {
+    conn: String,
+    handle: Option<Subscriber>,
+    pub pipe: Shared,
+    parser: Parser,
+    limit: usize,
+    messages: usize,
+    /// It came while the private namespace was closed for this time.
+    came_closed: Option<u64>,
+    opened: bool,
+    /// It did not read for a while, or flooded: it may be let go for that.
+    slow: bool,
+    /// When it last read, whether or not there was anything.
+    last_read: Instant,
+    poisoned: bool,
+    sent: u64,
+    replied: u64,
+    ended: bool,
+    told: usize,
+}
+
+impl Client {
+    pub fn new(number: usize, cx: &mut Cx) -> Self {
+        let rng = &mut cx.rng;
+        let once = rng.percent(30);
+        let form = u8::from(!once && rng.percent(35));
+        // The form without gaps is one of one channel, as raw WebSockets are.
+        let count = if form == 1 {
+            1
+        } else {
+            *rng.pick(&[1, 1, 2, 3, 5])
+        };
+        let mut channels: Vec<String> = Vec::new();
+        while channels.len() < count {
+            let channel = (*rng.pick(&crate::plan::CHANNELS)).to_owned();
+            if !channels.contains(&channel) {
+                channels.push(channel);
+            }
+        }
+        let pull = rng.percent(40);
+        let heartbeat = (!once && rng.percent(60)).then(|| Heartbeat {
+            interval: Duration::from_millis(900),
+            timeout: rng.percent(50).then_some(Duration::from_millis(2_500)),
+        });
+        Self {
+            name: format!("client{number}"),
+            channels,
+            form,
+            pull,
+            once,
+            greed: *rng.pick(&[1, 7, 90, 4_000]),
+            room: if pull {
+                rng.between(1, 4)
+            } else {
+                *rng.pick(&[40, 300, 2_000, 50_000])
+            },
+            heartbeat,
+            link: None,
+            cursor: None,
+            stalled: false,
+            active: false,
+            polled: None,
+            permit: None,
+        }
+    }
+
+    /// The connection that says how far it has come: a poll's may be over.
+    pub fn conn(&self) -> Option<&str> {
+        let polled = self.polled.as_deref().filter(|_| self.once);
+        polled.or(self.link.as_ref().map(|link| link.conn.as_str()))
+    }
+
+    /// One small thing that a client does.
+    pub fn act(&mut self, cx: &mut Cx) -> Verdict {
+        if self.link.is_none() {
+            return if cx.rng.percent(40) {
+                self.come(cx)
+            } else {
+                Ok(())
+            };
+        }
+        match cx.rng.below(100) {
+            0..=2 => self.cut(cx),
+            3 => self.toggle_stall(cx),
+            4 => self.speak(cx),
+            5 if cx.rng.percent(10) => self.poison(cx),
+            _ if self.stalled => Ok(()),
+            _ => {
+                let most = cx.rng.between(1, self.greed);
+                self.read(cx, most)
+            }
+        }
+    }
+
+    fn toggle_stall(&mut self, cx: &mut Cx) -> Verdict {
+        self.stalled = !self.stalled;
+        if let (true, Some(link)) = (self.stalled, &mut self.link) {
+            link.slow = true;
+            cx.book.count("client stalls");
+        }
+        cx.book
+            .line(format_args!("{} stalled: {}", self.name, self.stalled));
+        Ok(())
+    }
+
+    /// The next flush to it panics.
+    fn poison(&mut self, cx: &mut Cx) -> Verdict {
+        if let Some(link) = &mut self.link {
+            link.poisoned = true;
+            link.pipe.lock().poison = true;
+            cx.book.count("writer panics");
+            cx.book.line(format_args!("{} is poisoned", self.name));
+        }
+        Ok(())
+    }
+
+    /// Its own replies and pongs go through the same outbox.
+    fn speak(&mut self, cx: &mut Cx) -> Verdict {
+        let Some(link) = &mut self.link else {
+            return Ok(());
+        };
+        let Some(handle) = link.handle.as_ref().filter(|_| !self.once) else {
+            return Ok(());
+        };
+        let times = if cx.rng.percent(5) { 2_000 } else { 1 };
+        for _ in 0..times {
+            link.sent += 1;
+            handle.send(Bytes::from(format!("Y {}\n", link.sent)));
+        }
+        handle.pong(Bytes::from_static(b"K\n"));
+        link.slow |= times > 1;
+        cx.book
+            .count(if times > 1 { "reply flood" } else { "reply" });
+        Ok(())
+    }
+
+    /// The connection is cut, wherever it is; what was under way is lost.
+    fn cut(&mut self, cx: &mut Cx) -> Verdict {
+        let part = cx.rng.below(self.greed + 1);
+        if !self.stalled {
+            self.read(cx, part)?;
+        }
+        let Some(mut link) = self.link.take() else {
+            return Ok(());
+        };
+        let torn = !link.parser.is_empty();
+        cx.book.count(if torn {
+            "cut inside a unit"
+        } else {
+            "cut between units"
+        });
+        if !link.opened {
+            cx.book.count("cut inside the opening");
+        }
+        cx.book
+            .line(format_args!("{} cut, torn: {torn}", self.name));
+        if cx.rng.percent(50) {
+            // The shard finds out by writing, then the task lets go.
+            link.pipe.lock().reset = true;
+            if let Some(handle) = &link.handle {
+                handle.writable();
+            }
+            cx.book.count("reset");
+            cx.graves.push(link.handle.take());
+        }
+        self.stalled = false;
+        Ok(())
+    }
+
+    /// The permit that it asks for, or one that it kept.
+    fn permit(&mut self, cx: &mut Cx, start: &Start) -> Option<Permit> {
+        let verb = if *start == Start::Latest {
+            Verb::Subscribe
+        } else {
+            Verb::Read
+        };
+        let kept = self
+            .permit
+            .clone()
+            .filter(|permit| permit.verb() == Verb::Read);
+        if let Some(permit) = kept.filter(|_| cx.rng.percent(30)) {
+            return Some(permit);
+        }
+        let keys: Keys = self.channels.iter().map(|channel| key(channel)).collect();
+        let permit = cx.door.admit(anonymous(), verb, keys).ok();
+        if permit.is_none() {
+            cx.book.count("door refuses");
+        }
+        self.permit = permit.clone().or(self.permit.take());
+        permit
+    }
+
+    fn start(&mut self, cx: &mut Cx) -> From {
+        let rng = &mut cx.rng;
+        let back = self.cursor.clone();
+        if let Some(((epoch, seq), what)) = back
+            && rng.percent(80)
+        {
+            cx.book.count(what);
+            return From::After(format!("{epoch}-{seq}"));
+        }
+        let (epoch, top) = (cx.oracle.current(), cx.oracle.top());
+        match rng.below(12) {
+            0 => From::After(String::new()),
+            1 => From::After(
+                (*rng.pick(&["x", "0-00", "-1", "a--3", "a-+1", "\u{e9}-1"])).to_owned(),
+            ),
+            2 => From::After(format!("{epoch}-{}", top + 1 + rng.below(9) as u64)),
+            3 => From::After(format!("zz{}-{}", rng.below(99), rng.below(30))),
+            4 => From::After(format!("{epoch}-{}", rng.below(top as usize + 1))),
+            5 => From::After(format!("{epoch}-0")),
+            6 | 7 => From::Rewind(rng.below(8)),
+            8 => From::Earliest,
+            9 if self.once => From::Newest(rng.between(1, 8)),
+            _ => From::Latest,
+        }
+    }
+
+    /// Attaches.
+    pub fn come(&mut self, cx: &mut Cx) -> Verdict {
+        let from = self.start(cx);
+        self.attach(cx, from)
+    }
+
+    fn attach(&mut self, cx: &mut Cx, from: From) -> Verdict {
+        let start = match &from {
+            From::Latest => Start::Latest,
+            From::Earliest => Start::Earliest,
+            From::Rewind(n) => Start::Rewind(*n),
+            From::Newest(n) => Start::Newest(*n),
+            From::After(text) => Start::After(cursor(text)),
+        };
+        let Some(permit) = self.permit(cx, &start) else {
+            return Ok(());
+        };
+        let allowed = permit.check().is_ok();
+        let limit = if let From::Newest(n) = from {
+            n
+        } else {
+            cx.rng.between(1, 6)
+        };
+        let deadline = Duration::from_millis(*cx.rng.pick(&[0, 200, 2_000]));
+        let kind = if self.once {
+            Kind::Once { deadline, limit }
+        } else {
+            Kind::Stream
+        };
+        let pipe = pipe(self.room, &cx.time, cx.rng.fork());
+        let writer: Box<dyn Writer> = if self.pull {
+            Box::new(Pull(pipe.clone()))
+        } else {
+            Box::new(Socket(pipe.clone()))
+        };
+        cx.conns += 1;
+        let conn = format!("conn{}", cx.conns);
+        let sub = Sub {
+            conn: conn.clone(),
+            channels: self.channels.clone(),
+            from,
+            applied: cx.hub.applied().0,
+            cuts: cx.tap.notes.lock().cuts,
+        };
+        cx.book.count(match &sub.from {
+            From::Latest => "start latest",
+            From::Earliest => "start earliest",
+            From::Rewind(_) => "start rewind",
+            From::Newest(_) => "start newest",
+            From::After(_) => "start after",
+        });
+        cx.book.line(format_args!(
+            "{} form {} pull {} once {} limit {limit} comes as {sub:?}",
+            self.name, self.form, self.pull, self.once
+        ));
+        cx.judge(Event::Attach(sub))?;
+        let attach = Attach {
+            permit,
+            start,
+            form: FormId(self.form),
+            preface: Bytes::from_static(b"P\n"),
+            kind,
+            conn: SocketId::new(&conn),
+            writer,
+            heartbeat: self.heartbeat,
+        };
+        let handle = match cx.hub.attach(attach) {
+            Ok(handle) => Some(handle),
+            Err(refusal) if !allowed => {
+                cx.book
+                    .line(format_args!("{} refused: {refusal}", self.name));
+                return Ok(());
+            }
+            Err(refusal) => return Err(format!("P7: {conn} refused: {refusal}")),
+        };
+        cx.open.push(conn.clone());
+        self.link = Some(Link {
+            conn,
+            handle,
+            pipe,
+            parser: Parser::default(),
+            limit,
+            messages: 0,
+            came_closed: cx.withdrawn_at.map(|_| cx.withdrawals),
+            opened: false,
+            slow: false,
+            last_read: cx.time.now(),
+            poisoned: false,
+            sent: 0,
+            replied: 0,
+            ended: false,
+            told: 0,
+        });
+        Ok(())
+    }
+
+    /// Reads up to `most` bytes and judges what they hold.
+    pub fn read(&mut self, cx: &mut Cx, most: usize) -> Verdict {
+        let Some(link) = &mut self.link else {
+            return Ok(());
+        };
+        let now = cx.time.now();
+        link.slow |= now - link.last_read > Duration::from_millis(800);
+        link.last_read = now;
+        let (bytes, end) = {
+            let mut pipe = link.pipe.lock();
+            let bytes = pipe.read(most);
+            pipe.heard = cx.time.now();
+            let end = pipe.ended.clone().filter(|_| pipe.is_dry());
+            if pipe.take_writable()
+                && let Some(handle) = &link.handle
+            {
+                handle.writable();
+            }
+            (bytes, end)
+        };
+        self.active |= !bytes.is_empty() || end.is_some();
+        for unit in link.parser.feed(&bytes)? {
+            cx.book.line(format_args!("{} reads {unit:?}", self.name));
+            match unit {
+                Unit::Preface if link.opened => return Err("the head comes twice".into()),
+                Unit::Preface => link.opened = true,
+                Unit::Rx(rx) => {
+                    ensure(link.opened, "a unit before the head")?;
+                    ensure(!link.ended, "a unit after the last words")?;
+                    link.permitted(cx, &rx)?;
+                    link.note(&rx, self.once)?;
+                    self.cursor = seen(&rx).or(self.cursor.take());
+                    if matches!(rx, Rx::Answer(_)) && link.told + link.messages == 0 {
+                        self.polled = Some(link.conn.clone());
+                    }
+                    cx.judge(Event::Rx(link.conn.clone(), rx))?;
+                }
+                Unit::Reply(number) => {
+                    ensure(number == link.replied + 1, "replies in order, none missing")?;
+                    link.replied = number;
+                }
+                Unit::End(why) => {
+                    link.ended = true;
+                    cx.book.line(format_args!("{} told: {why}", self.name));
+                }
+                Unit::KeepAlive => cx.book.count("keep-alive"),
+            }
+        }
+        match end {
+            Some(end) => self.over(cx, &end),
+            None => Ok(()),
+        }
+    }
+
+    /// The server let it go, and everything is read: was there a reason?
+    fn over(&mut self, cx: &mut Cx, end: &End) -> Verdict {
+        let Some(link) = self.link.take() else {
+            return Ok(());
+        };
+        cx.book.line(format_args!("{} ended: {end:?}", self.name));
+        let (what, cause) = match end {
+            End::Answered => ("answered", self.once),
+            End::Gap(_) => ("ended for a gap", self.form == 1),
+            End::Slow => ("ended slow", link.slow || self.greed < 100),
+            End::Silent => ("ended silent", link.slow),
+            End::Refused(_) => ("ended refused", cx.withdrawals > 0),
+            End::Shutdown => ("ended by shutdown", false),
+            End::Fault => ("ended by a fault", link.poisoned),
+            End::Close(..) => ("ended by close", false),
+            End::Gone => ("ended gone", link.pipe.lock().reset),
+        };
+        cx.book.count(what);
+        ensure(cause, &format!("P7: {} {what} without cause", link.conn))?;
+        let whole = matches!(end, End::Answered | End::Gap(_));
+        ensure(
+            !whole || link.parser.is_empty(),
+            "half a unit before an orderly end",
+        )?;
+        self.stalled = false;
+        Ok(())
+    }
+
+    /// Brings the client to rest: it reads everything, and polls until there is
+    /// nothing more to tell.
+    pub fn settle(&mut self, cx: &mut Cx) -> Verdict {
+        if self.stalled {
+            return Ok(());
+        }
+        self.read(cx, usize::MAX)?;
+        if self.link.is_none() && self.polled.is_none() {
+            self.active = true;
+            let from = self
+                .cursor
+                .as_ref()
+                .map_or(From::Latest, |((epoch, seq), _)| {
+                    From::After(format!("{epoch}-{seq}"))
+                });
+            self.attach(cx, from)?;
+        }
+        Ok(())
+    }
+
+    /// True where the last [`Self::settle`] found something to do.
+    pub fn moved(&mut self) -> bool {
+        std::mem::take(&mut self.active)
+    }
+
+    /// A poll that had nothing to tell is not the last one.
+    pub fn poll_again(&mut self) {
+        self.polled = None;
+    }
+
+    pub fn leave(&mut self) {
+        self.link = None;
+    }
+}
+
+impl Link {
+    /// What is withdrawn is not delivered: neither to whoever comes after it,
+    /// nor anything that was published after it.
+    fn permitted(&self, cx: &Cx, rx: &Rx) -> Verdict {
+        let Rx::Message(heard) = rx else {
+            return Ok(());
+        };
+        if !heard.channel.starts_with("priv:") {
+            return Ok(());
+        }
+        let never = cx.withdrawn_at.is_some() && self.came_closed == Some(cx.withdrawals);
+        ensure(!never, "heard without a right")?;
+        let late = cx
+            .withdrawn_at
+            .is_some_and(|top| heard.id.as_ref().is_some_and(|id| id.1 > top));
+        ensure(!late, "published after the right was withdrawn, yet heard")
+    }
+
+    fn note(&mut self, rx: &Rx, once: bool) -> Verdict {
+        match rx {
+            Rx::Message(_) => {
+                self.messages += 1;
+                let over = once && self.messages > self.limit;
+                ensure(!over, "more messages than the poll's limit")
+            }
+            Rx::Gap(_) => {
+                self.told += 1;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The cursor that a client keeps from a unit.
+fn seen(rx: &Rx) -> Option<(At, &'static str)> {
+    match rx {
+        Rx::Ready(at) => Some((at.clone(), "back with $ready's")),
+        Rx::Message(heard) => heard.id.clone().map(|id| (id, "back with a message's id")),
+        Rx::Gap(told) => told.id.clone().map(|id| (id, "back with a $gap's id")),
+        Rx::Cursor(at) => Some((at.clone(), "back with $cursor's")),
+        Rx::Answer(at) => Some((at.clone(), "back with a poll's cursor")),
+        Rx::EndGap(at) => Some((at.clone(), "back with a 3010's cursor")),
+    }
+}
+
+fn ensure(holds: bool, why: &str) -> Verdict {
+    if holds { Ok(()) } else { Err(why.to_owned()) }
+}

@@ -1,0 +1,508 @@
+//! The judge: a model of the promises written against the protocol's page alone.
+//! It shares no code with core, knows strings and numbers only, and is told what
+//! happened ([`Event`]) in the order in which it happened.
+//!
+//! A message may be missing from a stream only where the stream does not want it
+//! (other channel, excluded), it lies below the start, a later value of its key
+//! replaces it, or a `$gap` told of it before. A `$gap` may be told only where
+//! something is missing.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::events::{At, Entry, Event, From, Heard, Keeps, Rx, Said, Sub, Told, namespace, read};
+
+type Verdict = Result<(), String>;
+
+/// A promise: broken unless it holds.
+macro_rules! hold {
+    ($holds:expr, $($why:tt)+) => { if !$holds { return Err(format!($($why)+)); } };
+}
+
+/// Everything known. Epochs are counted in the order in which they began.
+#[derive(Default)]
+pub struct Oracle {
+    rules: HashMap<String, Keeps>,
+    /// False where the node's own caps remove messages before their time.
+    exact: bool,
+    /// `$gap`s that only two channels in one forgotten bucket explain.
+    pub collisions: usize,
+    epochs: Vec<(String, u64)>,
+    log: Vec<(usize, Entry)>,
+    volatile: HashMap<String, Entry>,
+    never: HashSet<String>,
+    scopes: HashMap<String, (String, At)>,
+    streams: HashMap<String, Stream>,
+    lost: u64,
+    now: u64,
+    top_failed: u64,
+}
+
+#[derive(Clone, Default)]
+struct Stream {
+    sub: Sub,
+    /// How far it has been served, and under which epoch.
+    epoch: usize,
+    pos: u64,
+    open: bool,
+    /// One of these reasons must be told; none if the first is "?".
+    owed: Vec<&'static str>,
+    /// By channel: through where, and whether what is held may be left out too.
+    told: HashMap<String, (u64, bool)>,
+    rewound: HashSet<String>,
+    heard: HashMap<String, u64>,
+    volatile: HashSet<String>,
+    /// Below a start in history.
+    below: HashSet<u64>,
+    top_then: (u64, u64),
+}
+
+impl Oracle {
+    /// One that knows the rules, and the epoch that the store begins with.
+    pub fn new(epoch: &str, rules: HashMap<String, Keeps>, exact: bool) -> Self {
+        let epochs = vec![(epoch.to_owned(), 1)];
+        Self {
+            rules,
+            exact,
+            epochs,
+            ..Self::default()
+        }
+    }
+
+    /// Judges one more thing that happened.
+    pub fn observe(&mut self, event: Event) -> Verdict {
+        match event {
+            Event::Time(now) => self.now = now,
+            Event::Kept(entry) => return self.kept(entry),
+            Event::Volatile(entry) => drop(self.volatile.insert(entry.body.clone(), entry)),
+            Event::Cut(epoch, first) => self.epochs.push((epoch, first)),
+            Event::Lost(through) => self.lost = self.lost.max(through),
+            Event::TopFailed => self.top_failed += 1,
+            Event::Attach(sub) => self.attach(sub),
+            Event::Published(scope, body, said) => return self.published(scope, &body, said),
+            Event::Rx(conn, rx) => {
+                let mut stream = self.streams.remove(&conn).unwrap_or_default();
+                let verdict = self.received(&mut stream, &rx);
+                verdict.map_err(|why| format!("{why}; {conn} got {rx:?}"))?;
+                self.streams.insert(conn, stream);
+            }
+        }
+        Ok(())
+    }
+
+    /// The current epoch.
+    pub fn current(&self) -> &str {
+        self.epochs.last().map_or("", |(epoch, _)| epoch)
+    }
+
+    /// At rest: the listener must have been told of everything.
+    pub fn settled(&mut self, conn: &str) -> Verdict {
+        let mut stream = self.streams[conn].clone();
+        hold!(stream.open, "liveness: {conn} never opened");
+        let verdict = self.serve(&mut stream, self.epochs.len() - 1, self.top() + 1);
+        verdict.map_err(|why| format!("liveness, at rest: {why}; {conn}"))
+    }
+
+    /// The newest seq there is.
+    pub fn top(&self) -> u64 {
+        let now = self.epochs.len() - 1;
+        let newest = self.view(now).map(|entry| entry.id.1).max();
+        newest.unwrap_or(0).max(self.epochs[now].1 - 1)
+    }
+
+    /// The log as it was under an epoch, without what cuts had taken away by then.
+    fn view(&self, epoch: usize) -> impl Iterator<Item = &Entry> {
+        let held = move |of: usize, seq| of <= epoch && seq < self.cut(of, epoch);
+        let held = self
+            .log
+            .iter()
+            .filter(move |(of, entry)| held(*of, entry.id.1));
+        held.map(|(_, entry)| entry)
+    }
+
+    /// The first seq that cuts took away between two epochs.
+    fn cut(&self, of: usize, epoch: usize) -> u64 {
+        let firsts = self.epochs.get(of + 1..=epoch).unwrap_or_default();
+        firsts
+            .iter()
+            .map(|(_, first)| *first)
+            .min()
+            .unwrap_or(u64::MAX)
+    }
+
+    fn epoch(&self, name: &str) -> Option<usize> {
+        self.epochs.iter().position(|(known, _)| known == name)
+    }
+
+    /// Whether history still owes a message, by what the namespace promises.
+    fn held(&self, entry: &Entry, channel: &str) -> bool {
+        let Some(keeps) = self.rules.get(namespace(channel)) else {
+            return false;
+        };
+        let to = |other: &&Entry| {
+            other.id.1 > entry.id.1 && other.targets.iter().any(|key| key == channel)
+        };
+        let newer = || {
+            let log = self.log.iter().map(|(_, other)| other);
+            log.filter(to).map(|other| other.cost)
+        };
+        let young = self.now < entry.at + keeps.ttl && entry.id.1 > self.lost;
+        self.exact
+            && young
+            && newer().count() < keeps.messages
+            && newer().sum::<usize>() + entry.cost <= keeps.bytes
+    }
+
+    fn kept(&mut self, entry: Entry) -> Verdict {
+        let (now, at) = (self.epochs.len() - 1, &entry.id);
+        hold!(self.epochs[now].0 == at.0, "{at:?} under a past epoch");
+        hold!(at.1 > self.top(), "one numbering: {at:?} was in use");
+        hold!(
+            !self.never.contains(&entry.body),
+            "P4: {at:?} was refused, yet kept"
+        );
+        hold!(
+            !self.view(now).any(|twin| twin.body == entry.body),
+            "P4: {at:?} is there twice"
+        );
+        self.log.push((now, entry));
+        Ok(())
+    }
+
+    fn published(&mut self, scope: Option<String>, body: &str, said: Said) -> Verdict {
+        let Said::Kept { id, duplicate } = said else {
+            hold!(
+                !self.log.iter().any(|(_, entry)| entry.body == body),
+                "P4: refused, yet kept"
+            );
+            self.never.insert(body.to_owned());
+            return Ok(());
+        };
+        let known = self
+            .log
+            .iter()
+            .any(|(_, entry)| entry.id == id && entry.body == body);
+        hold!(known, "P4: the ack {id:?} names another message");
+        hold!(
+            !duplicate || scope.is_some(),
+            "P4: a duplicate without a key"
+        );
+        let before =
+            scope.and_then(|scope| self.scopes.insert(scope, (body.to_owned(), id.clone())));
+        if let Some((first, earlier)) = before.filter(|before| before.1 != id) {
+            let cut = self.cut(self.epoch(&earlier.0).unwrap_or(0), self.epochs.len() - 1);
+            hold!(
+                earlier.1 >= cut,
+                "P4: one key for {first} {earlier:?} and {id:?}"
+            );
+        }
+        Ok(())
+    }
+
+    fn attach(&mut self, sub: Sub) {
+        let (epoch, pos, top_then) = (sub.cuts, sub.applied, (self.top(), self.top_failed));
+        let mut stream = Stream {
+            epoch,
+            pos,
+            top_then,
+            sub,
+            ..Stream::default()
+        };
+        match stream.sub.from.clone() {
+            From::Latest => {}
+            From::Earliest | From::Rewind(_) | From::Newest(_) => stream.pos = 0,
+            From::After(text) if text.is_empty() => stream.owed = vec!["empty"],
+            From::After(text) => match read(&text) {
+                None => stream.owed = vec!["malformed"],
+                Some(at) => self.resolve(&mut stream, &at),
+            },
+        }
+        self.streams.insert(stream.sub.conn.clone(), stream);
+    }
+
+    fn resolve(&self, stream: &mut Stream, (epoch, seq): &At) {
+        let now = self.epochs.len() - 1;
+        let known = self
+            .epoch(epoch)
+            .filter(|of| self.cut(*of, now) >= self.epochs[*of].1);
+        if let Some(of) = known {
+            let cut = self.cut(of, now);
+            (stream.epoch, stream.pos) = (of, *seq);
+            match self.epochs[of].1 {
+                first if seq + 1 < first => stream.owed = vec!["malformed"],
+                _ if of == now && *seq > self.top() => stream.owed = vec!["future"],
+                _ if *seq >= cut => stream.owed = vec!["rewound"],
+                _ => {}
+            }
+            if matches!(stream.owed[..], ["malformed" | "future"]) {
+                (stream.epoch, stream.pos) = (stream.sub.cuts, stream.sub.applied);
+            } else {
+                let heard = stream
+                    .sub
+                    .channels
+                    .iter()
+                    .map(|channel| (channel.clone(), *seq));
+                stream.heard = heard.collect();
+            }
+        } else {
+            (stream.owed, stream.pos) = (vec!["epoch_unknown"], 0);
+        }
+        // The node may not have heard of the newest epoch yet.
+        if stream.sub.cuts < now {
+            stream.owed.insert(0, "?");
+        }
+    }
+
+    fn received(&mut self, stream: &mut Stream, rx: &Rx) -> Verdict {
+        hold!(!stream.open || !matches!(rx, Rx::Ready(_)), "$ready twice");
+        if !stream.open && !matches!(rx, Rx::Gap(Told { id: None, .. }) | Rx::EndGap(_)) {
+            self.opened(stream)?;
+        }
+        match rx {
+            Rx::Ready(at) | Rx::Cursor(at) | Rx::Answer(at) => self.point(stream, at),
+            Rx::Message(heard) => self.message(stream, heard),
+            Rx::Gap(told) => self.gap(stream, told),
+            Rx::EndGap(cursor) => self.ended(stream, cursor.1),
+        }
+    }
+
+    /// The end of the opening block: what had to be told has been.
+    fn opened(&mut self, stream: &mut Stream) -> Verdict {
+        stream.open = true;
+        let Stream {
+            sub, told, rewound, ..
+        } = &*stream;
+        let told = |channel: &String| told.contains_key(channel) || rewound.contains(channel);
+        let told = sub.channels.iter().all(told);
+        let grown = stream.owed == ["future"] && (self.top(), self.top_failed) != stream.top_then;
+        let excused = stream.owed.first().is_none_or(|first| *first == "?") || grown;
+        hold!(told || excused, "P3: {:?} not told", stream.owed);
+        let view = || self.view(self.epochs.len() - 1);
+        let listens = |key: &&String| sub.channels.contains(key);
+        let newer = |entry: &Entry, counts: &dyn Fn(&&String) -> bool| {
+            view()
+                .filter(|other| {
+                    other.id.1 > entry.id.1 && other.targets.iter().any(|key| counts(&key))
+                })
+                .count()
+        };
+        let below = |entry: &&Entry| {
+            let mut mine = entry.targets.iter().filter(listens);
+            match sub.from {
+                From::Rewind(n) => {
+                    mine.all(|own| newer(entry, &|key| *key == own) >= n || !self.held(entry, own))
+                }
+                From::Newest(n) if newer(entry, &listens) >= n => true,
+                From::Latest => false,
+                From::After(_) if !stream.owed.contains(&"epoch_unknown") => false,
+                _ => !mine.any(|own| self.held(entry, own)),
+            }
+        };
+        let below = view().filter(below).map(|entry| entry.id.1).collect();
+        if let (From::After(text), true, false) = (&sub.from, grown, told) {
+            stream.pos = read(text).map_or(stream.pos, |at| at.1);
+        }
+        stream.below = below;
+        Ok(())
+    }
+
+    /// Everything wanted before `end` has been served, or told, or need not be.
+    fn serve(&self, stream: &mut Stream, epoch: usize, end: u64) -> Verdict {
+        if epoch > stream.epoch {
+            let first = self.cut(stream.epoch, epoch);
+            for (channel, heard) in &stream.heard {
+                let told = *heard < first || stream.rewound.contains(channel);
+                hold!(
+                    told,
+                    "P3: {channel} served through {heard}, cut at {first}, not told"
+                );
+            }
+            (stream.epoch, stream.pos) = (epoch, stream.pos.min(first - 1));
+            stream.heard.retain(|_, heard| *heard < first);
+            stream
+                .told
+                .values_mut()
+                .for_each(|told| told.0 = told.0.min(first - 1));
+            stream.rewound.clear();
+        }
+        let between = |entry: &&Entry| stream.pos < entry.id.1 && entry.id.1 < end;
+        for entry in self.view(stream.epoch).filter(between) {
+            let excused = self.excused(stream, entry);
+            hold!(excused, "P3: {entry:?} is missing after {}", stream.pos);
+        }
+        Ok(())
+    }
+
+    fn excused(&self, stream: &Stream, entry: &Entry) -> bool {
+        let Sub { channels, conn, .. } = &stream.sub;
+        let Some(label) = entry.label(channels, conn) else {
+            return true;
+        };
+        let told = |key: &String| {
+            let told = stream.told.get(key).filter(|told| told.0 >= entry.id.1);
+            told.is_some_and(|(_, anyway)| *anyway || !self.held(entry, key))
+        };
+        let conflates = self
+            .rules
+            .get(namespace(label))
+            .is_some_and(|keeps| keeps.conflate);
+        let replaces = |other: &Entry| {
+            let later = other.id.1 > entry.id.1 && other.key == entry.key;
+            later && other.label(channels, conn) == Some(label)
+        };
+        stream.below.contains(&entry.id.1)
+            || entry
+                .targets
+                .iter()
+                .filter(|key| channels.contains(key))
+                .all(told)
+            || conflates && entry.key.is_some() && self.view(self.epochs.len() - 1).any(replaces)
+    }
+
+    /// A point that the client may come back with.
+    fn point(&mut self, stream: &mut Stream, at: &At) -> Verdict {
+        let Some(of) = self.epoch(&at.0) else {
+            return Err("a cursor of no epoch".into());
+        };
+        self.serve(stream, of, at.1 + 1)?;
+        hold!(
+            at.1 >= stream.pos,
+            "P1: the cursor goes back behind {}",
+            stream.pos
+        );
+        let top = self.top().max(stream.top_then.0);
+        hold!(
+            at.1 <= top || stream.owed.contains(&"future"),
+            "the cursor is ahead of {top}"
+        );
+        stream.pos = at.1;
+        Ok(())
+    }
+
+    fn message(&mut self, stream: &mut Stream, heard: &Heard) -> Verdict {
+        let found = |(_, entry): &&(usize, Entry)| Some(&entry.id) == heard.id.as_ref();
+        let kept = self.log.iter().rfind(found).map(|(_, entry)| entry);
+        let entry = kept.or(self
+            .volatile
+            .get(&heard.body)
+            .filter(|_| heard.id.is_none()));
+        let Some(entry) = entry else {
+            return Err("P1: invented".into());
+        };
+        let label = entry.label(&stream.sub.channels, &stream.sub.conn);
+        hold!(
+            entry.body == heard.body,
+            "the body is not that of {entry:?}"
+        );
+        hold!(
+            label == Some(&heard.channel),
+            "it is not for this stream, but for {label:?}"
+        );
+        let (of, seq) = (self.epoch(&entry.id.0).unwrap_or(0), entry.id.1);
+        self.serve(stream, of, seq)?;
+        if heard.id.is_none() {
+            hold!(
+                stream.volatile.insert(heard.body.clone()),
+                "P1: volatile twice"
+            );
+            hold!(
+                stream.heard.values().all(|heard| *heard <= seq),
+                "P1: volatile out of place"
+            );
+            return self.serve(stream, of, seq + 1);
+        }
+        hold!(seq > stream.pos, "P1: out of order after {}", stream.pos);
+        stream.pos = seq;
+        for target in entry
+            .targets
+            .iter()
+            .filter(|target| stream.sub.channels.contains(target))
+        {
+            stream.heard.insert(target.clone(), seq);
+        }
+        Ok(())
+    }
+
+    fn gap(&mut self, stream: &mut Stream, gap: &Told) -> Verdict {
+        hold!(
+            stream.sub.channels.contains(&gap.channel),
+            "P3: a $gap in another's channel"
+        );
+        hold!(
+            stream.open == gap.id.is_some(),
+            "P3: a $gap has an id exactly in mid-stream"
+        );
+        let through = gap.lost.as_ref().map_or(gap.cursor.1, |lost| lost.1);
+        let reason = gap.reason.as_str();
+        let owed = stream.owed.contains(&reason) || stream.owed.first() == Some(&"?");
+        if reason == "rewound" {
+            hold!(self.rewinds(stream) || owed, "P3: rewound without a cut");
+            stream.pos = stream.pos.min(gap.cursor.1);
+            stream.rewound.insert(gap.channel.clone());
+            return Ok(());
+        }
+        if let Some(id) = &gap.id {
+            let behind = stream.heard.values().all(|heard| *heard <= id.1);
+            hold!(behind, "P1: the gap's id goes back behind what was served");
+            self.serve(stream, self.epoch(&id.0).unwrap_or(0), id.1 + 1)?;
+        }
+        if matches!(reason, "trimmed" | "history_off" | "lost") {
+            hold!(
+                self.cause(stream, &gap.channel, through),
+                "P3: a $gap without cause"
+            );
+        } else {
+            hold!(owed && !stream.open, "P3: {reason} where {:?}", stream.owed);
+        }
+        let anyway = matches!(reason, "malformed" | "empty" | "future");
+        let told = stream.told.entry(gap.channel.clone()).or_default();
+        *told = (told.0.max(through).max(gap.cursor.1), told.1 || anyway);
+        Ok(())
+    }
+
+    /// Whether a cut took away what the stream may have been served.
+    fn rewinds(&self, stream: &Stream) -> bool {
+        let first = self.cut(stream.epoch, self.epochs.len() - 1);
+        self.log
+            .iter()
+            .any(|(of, entry)| *of <= stream.epoch && entry.id.1 >= first)
+    }
+
+    /// Whether something of `channel` is gone that the stream had not had.
+    fn cause(&mut self, stream: &Stream, channel: &str, through: u64) -> bool {
+        let mut log = self.log.iter().map(|(_, entry)| entry);
+        let off = self
+            .rules
+            .get(namespace(channel))
+            .is_some_and(|keeps| keeps.messages == 0);
+        let concerns = |key: &String| key == channel || off && namespace(key) == namespace(channel);
+        let gone = |entry: &Entry| {
+            let missed = stream.pos < entry.id.1 && entry.id.1 <= through;
+            missed && entry.targets.iter().any(concerns) && !self.held(entry, channel)
+        };
+        if log.any(gone) || self.lost > stream.pos {
+            return true;
+        }
+        let bucket = !self.exact && self.log.iter().any(|(_, entry)| entry.id.1 == through);
+        self.collisions += usize::from(bucket);
+        bucket
+    }
+
+    /// A form without gaps ended for one: nothing that is held may be left out.
+    fn ended(&mut self, stream: &mut Stream, through: u64) -> Verdict {
+        let anyway = !stream.owed.is_empty();
+        let channels = stream.sub.channels.clone();
+        let cause = channels
+            .iter()
+            .any(|channel| self.cause(stream, channel, through));
+        hold!(
+            cause || anyway || self.rewinds(stream),
+            "P3: ended for a gap without cause"
+        );
+        let told = channels
+            .into_iter()
+            .map(|channel| (channel, (through, anyway)));
+        stream.told = told.collect();
+        stream.rewound = stream.sub.channels.iter().cloned().collect();
+        self.serve(stream, stream.epoch, through + 1)
+    }
+}

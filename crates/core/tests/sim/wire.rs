@@ -1,0 +1,181 @@
+//! Fake wire forms whose units are trivially told apart: one line of words, and
+//! for a message its body after it, by length. Form 0 writes gaps, form 1 has no
+//! place for them.
+
+use bytes::Bytes;
+use fanwire_core::cursor::{Cursor, CursorText};
+use fanwire_core::hub::{Delivery, Encoder, End, Gap, GapForm, Ready};
+use fanwire_core::message::Body;
+
+use crate::events::{At, Heard, Rx, Told};
+
+/// A form; `gaps`: it has a place for them.
+pub struct Form {
+    pub gaps: bool,
+}
+
+/// What a connection read.
+#[derive(Clone, Debug)]
+pub enum Unit {
+    Rx(Rx),
+    /// What came at attach goes out before everything else.
+    Preface,
+    KeepAlive,
+    /// A reply of the connection's own, by number.
+    Reply(u64),
+    /// The last words.
+    End(String),
+}
+
+/// A cursor in the oracle's words.
+pub fn at(cursor: Cursor) -> At {
+    split(&cursor.to_string())
+}
+
+fn split(text: &str) -> At {
+    let (epoch, seq) = text.split_once('-').unwrap_or(("?", "0"));
+    (epoch.to_owned(), seq.parse().unwrap_or(0))
+}
+
+fn maybe(text: &str) -> Option<At> {
+    (text != "-").then(|| split(text))
+}
+
+/// A cursor as core reads it.
+pub fn cursor(text: &str) -> CursorText {
+    Cursor::read(text.as_bytes())
+}
+
+fn or_dash(cursor: Option<Cursor>) -> String {
+    cursor.map_or("-".to_owned(), |cursor| cursor.to_string())
+}
+
+impl Encoder for Form {
+    fn message(&self, delivery: Delivery<'_>) -> Bytes {
+        let Body::Text(body) = &delivery.message.body else {
+            return Bytes::from_static(b"? not a text\n");
+        };
+        let id = or_dash(delivery.id.map(|id| id.cursor()));
+        let mut unit = format!("M {id} {} {}\n", delivery.channel, body.len()).into_bytes();
+        unit.extend_from_slice(body);
+        unit.into()
+    }
+
+    fn gap(&self, gap: &Gap) -> GapForm {
+        if !self.gaps {
+            return GapForm::Ends;
+        }
+        let (lost, id) = (or_dash(gap.lost_through), or_dash(gap.id));
+        let (channel, reason) = (&gap.channel, gap.reason.as_str());
+        GapForm::Unit(format!("G {channel} {reason} {lost} {} {id}\n", gap.cursor).into())
+    }
+
+    fn ready(&self, ready: &Ready<'_>) -> Bytes {
+        let channels: Vec<String> = ready.channels.iter().map(ToString::to_string).collect();
+        format!(
+            "R {} {} {}\n",
+            ready.cursor,
+            ready.conn.as_str(),
+            channels.join(",")
+        )
+        .into()
+    }
+
+    fn cursor(&self, cursor: Cursor) -> Option<Bytes> {
+        Some(format!("C {cursor}\n").into())
+    }
+
+    fn keep_alive(&self) -> Option<Bytes> {
+        Some(Bytes::from_static(b"K\n"))
+    }
+
+    fn end(&self, end: &End) -> Bytes {
+        match end {
+            End::Gap(cursor) => format!("X {cursor}\n").into(),
+            End::Slow => Bytes::from_static(b"E slow\n"),
+            End::Silent => Bytes::from_static(b"E silent\n"),
+            End::Refused(refusal) => format!("E {}\n", refusal.code.as_str()).into(),
+            End::Shutdown => Bytes::from_static(b"E shutdown\n"),
+            End::Fault => Bytes::from_static(b"E fault\n"),
+            End::Close(code, _) => format!("E {code}\n").into(),
+            End::Answered | End::Gone => Bytes::new(),
+        }
+    }
+
+    fn answer(&self, preface: &Bytes, units: &[Bytes], cursor: Cursor) -> Bytes {
+        let mut answer = preface.to_vec();
+        units.iter().for_each(|unit| answer.extend_from_slice(unit));
+        answer.extend_from_slice(format!("A {cursor}\n").as_bytes());
+        answer.into()
+    }
+}
+
+/// Reads units from bytes that come in pieces.
+#[derive(Default)]
+pub struct Parser {
+    pending: Vec<u8>,
+}
+
+impl Parser {
+    /// No unit is half read.
+    pub fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// Takes more bytes; gives the units that are whole now.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<Vec<Unit>, String> {
+        self.pending.extend_from_slice(bytes);
+        let (mut units, mut from) = (Vec::new(), 0);
+        while let Some((unit, len)) = next(&self.pending[from..])? {
+            units.push(unit);
+            from += len;
+        }
+        self.pending.drain(..from);
+        Ok(units)
+    }
+}
+
+/// The first unit and its length, where it is whole.
+fn next(bytes: &[u8]) -> Result<Option<(Unit, usize)>, String> {
+    let Some(line_end) = bytes.iter().position(|byte| *byte == b'\n') else {
+        return Ok(None);
+    };
+    let line = std::str::from_utf8(&bytes[..line_end]).map_err(|_| "a torn unit")?;
+    let words: Vec<&str> = line.split(' ').collect();
+    let mut len = line_end + 1;
+    let rx = match words[..] {
+        ["M", id, channel, size] => {
+            let size: usize = size.parse().map_err(|_| format!("a torn unit: {line}"))?;
+            let Some(body) = bytes.get(len..len + size) else {
+                return Ok(None);
+            };
+            len += size;
+            let body = String::from_utf8_lossy(body).into_owned();
+            Rx::Message(Heard {
+                id: maybe(id),
+                channel: channel.to_owned(),
+                body,
+            })
+        }
+        ["G", channel, reason, lost, cursor, id] => Rx::Gap(Told {
+            channel: channel.to_owned(),
+            reason: reason.to_owned(),
+            lost: maybe(lost),
+            cursor: split(cursor),
+            id: maybe(id),
+        }),
+        ["R", cursor, ..] => Rx::Ready(split(cursor)),
+        ["C", cursor] => Rx::Cursor(split(cursor)),
+        ["A", cursor] => Rx::Answer(split(cursor)),
+        ["X", cursor] => Rx::EndGap(split(cursor)),
+        ["P"] => return Ok(Some((Unit::Preface, len))),
+        ["K"] => return Ok(Some((Unit::KeepAlive, len))),
+        ["Y", number] => {
+            let number = number.parse().map_err(|_| format!("a torn unit: {line}"))?;
+            return Ok(Some((Unit::Reply(number), len)));
+        }
+        ["E", why] => return Ok(Some((Unit::End(why.to_owned()), len))),
+        _ => return Err(format!("a torn unit: {line}")),
+    };
+    Ok(Some((Unit::Rx(rx), len)))
+}
