@@ -97,7 +97,7 @@ fn take_in(
     tune(&stream, app.config.limits.write_progress);
     let peer = Arc::new(Peer::new(address, loopback, over.is_some(), slot));
     let stream = Stream::Tcp(Arc::new(stream));
-    tokio::spawn(connection::serve(app.clone(), peer, stream, Bytes::new()));
+    connection::start(app.clone(), peer, stream, Bytes::new());
 }
 
 #[cfg(test)]

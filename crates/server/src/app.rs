@@ -9,12 +9,12 @@ use fanwire_core::hub::Hub;
 use fanwire_core::policy::Door;
 use tokio::sync::watch;
 
+use crate::access;
 use crate::auth::Keys;
 use crate::clock::{SystemClock, random};
 use crate::config::Config;
-use crate::http::access;
-use crate::http::page::Page;
 use crate::limit::Slot;
+use crate::page::Page;
 
 /// Shared by all connections of a server.
 pub(crate) struct App {

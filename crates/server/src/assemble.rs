@@ -12,16 +12,16 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::accept::accept;
+use crate::access;
 use crate::app::App;
 use crate::auth::Keys;
 use crate::clock::{SystemClock, Tokio, random};
 use crate::config::{Config, Problems};
 use crate::dialect::encoders;
 use crate::drive::{drive_feed, drive_shard};
-use crate::http::access;
-use crate::http::page::Page;
 use crate::limit::{Counts, fit_descriptors};
 use crate::listen::listen;
+use crate::page::Page;
 use crate::shutdown::Running;
 
 /// A server that has not been started.

@@ -16,6 +16,8 @@
 //! what they hear.
 
 mod accept;
+mod access;
+mod answer;
 mod app;
 mod assemble;
 mod auth;
@@ -26,6 +28,7 @@ mod drive;
 mod http;
 mod limit;
 mod listen;
+mod page;
 mod shutdown;
 mod transport;
 

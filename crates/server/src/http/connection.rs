@@ -12,9 +12,9 @@ use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use tokio::time::Instant;
 
-use super::answer::{Dress, raw_problem};
 use super::gate::{Gate, Hatch, Phase, Watch};
 use super::service;
+use crate::answer::{Dress, raw_problem};
 use crate::app::{App, Peer};
 use crate::transport::{Departure, Stream, depart, linger};
 
@@ -30,35 +30,29 @@ enum Done {
     Departs(Box<Departure>),
 }
 
-/// Serves HTTP/1.1 on `stream` until it ends or leaves; `before` has been read
-/// of it already.
-///
-/// Boxed: a socket comes back here after every parked poll, so that the type of
-/// this future would contain itself.
-pub(crate) fn serve(
-    app: Arc<App>,
-    peer: Arc<Peer>,
-    stream: Stream,
-    before: Bytes,
-) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-    Box::pin(async move {
-        let hatch = Hatch::new(before.is_empty() && !peer.was_served());
-        let (stream, rest, done) = under_hyper(&app, &peer, stream, before, &hatch).await;
-        let wait = app.config.ws.close_wait;
-        match done {
-            Done::Departs(departure) => depart(app, peer, stream, rest, *departure),
-            Done::Ended => linger(stream, wait).await,
-            Done::Idle => {}
-            Done::Refused(refusal) => {
-                let mut stream = stream;
-                let words = raw_problem(&refusal, &Dress::default());
-                let written = tokio::time::timeout(wait, stream.write_all(&words)).await;
-                if matches!(written, Ok(Ok(()))) {
-                    linger(stream, wait).await;
-                }
+/// Serves HTTP/1.1 on `stream` in a task of its own; `before` has been read of
+/// it already. Sockets come back here after every parked poll.
+pub(crate) fn start(app: Arc<App>, peer: Arc<Peer>, stream: Stream, before: Bytes) {
+    tokio::spawn(serve(app, peer, stream, before));
+}
+
+async fn serve(app: Arc<App>, peer: Arc<Peer>, stream: Stream, before: Bytes) {
+    let hatch = Hatch::new(before.is_empty() && !peer.was_served());
+    let (stream, rest, done) = under_hyper(&app, &peer, stream, before, &hatch).await;
+    let wait = app.config.ws.close_wait;
+    match done {
+        Done::Departs(departure) => depart(app, peer, stream, rest, *departure),
+        Done::Ended => linger(stream, wait).await,
+        Done::Idle => {}
+        Done::Refused(refusal) => {
+            let mut stream = stream;
+            let words = raw_problem(&refusal, &Dress::default());
+            let written = tokio::time::timeout(wait, stream.write_all(&words)).await;
+            if matches!(written, Ok(Ok(()))) {
+                linger(stream, wait).await;
             }
         }
-    })
+    }
 }
 
 async fn under_hyper(

@@ -9,8 +9,8 @@ use http::header::{
 };
 use http::{Method, Response, StatusCode, Version};
 
-use super::answer::{Dress, open_head};
 use super::negotiate::{SUBPROTOCOL, wants_upgrade};
+use crate::answer::{Dress, open_head};
 
 /// Checks an opening handshake and gives its key.
 ///

@@ -11,11 +11,12 @@ use fanwire_core::policy::{Permit, Subject, Verb};
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING};
 use http::{Response, StatusCode, Version, request};
 
-use super::answer::{Answer, Dress, full, json, open_head};
+use super::connection;
 use super::handshake::{self, has_body};
 use super::negotiate::{self, Waits, Want, wants_close};
 use super::once::once;
 use super::target::Query;
+use crate::answer::{Answer, Dress, full, json, open_head};
 use crate::app::App;
 use crate::dialect::NOTHING;
 use crate::transport::{Departure, Purpose};
@@ -87,6 +88,7 @@ async fn serve(
             head,
             dress: dress.clone(),
             purpose,
+            back: connection::start,
         })))
     };
     match want {

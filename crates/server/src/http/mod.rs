@@ -1,14 +1,11 @@
 //! HTTP/1.1: from a request's head to its answer, or to the socket's departure.
 
-pub(crate) mod access;
-pub(crate) mod answer;
 pub(crate) mod connection;
 mod gate;
 mod handshake;
 mod listen;
 mod negotiate;
 mod once;
-pub(crate) mod page;
 mod publish;
 mod service;
 mod target;

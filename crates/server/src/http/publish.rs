@@ -17,8 +17,8 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 
-use super::answer::{Answer, json as json_answer};
 use super::target::{self, Query};
+use crate::answer::{Answer, json as json_answer};
 use crate::app::App;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");

@@ -11,12 +11,12 @@ use http::header::{
 use http::{Method, Request, StatusCode, Version, request};
 use hyper::body::Incoming;
 
-use super::access::Origin;
-use super::answer::{Answer, Dress, empty, full, not_allowed, problem};
 use super::gate::Hatch;
 use super::listen::{self, Reply};
 use super::negotiate::wants_websocket;
 use super::{publish, target};
+use crate::access::Origin;
+use crate::answer::{Answer, Dress, empty, full, not_allowed, problem};
 use crate::app::{App, Peer};
 
 const CHANNEL_METHODS: &str = "GET, POST, OPTIONS";

@@ -12,10 +12,10 @@ use fanwire_core::policy::Permit;
 use super::port::Port;
 use super::stream::{Stream, linger};
 use super::{park, web_socket};
+use crate::answer::{Dress, raw_problem};
 use crate::app::{App, Peer};
 use crate::clock::connection_id;
 use crate::dialect::Form;
-use crate::http::answer::{Dress, raw_problem};
 
 /// A request whose answer is written outside hyper.
 pub(crate) struct Departure {
@@ -29,7 +29,12 @@ pub(crate) struct Departure {
     pub(crate) dress: Dress,
     /// As what the socket goes on.
     pub(crate) purpose: Purpose,
+    /// Where a poll's socket goes back to.
+    pub(crate) back: Back,
 }
+
+/// Takes a socket back, with what has been read of it since it left.
+pub(crate) type Back = fn(Arc<App>, Arc<Peer>, Stream, Bytes);
 
 /// As what a socket goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

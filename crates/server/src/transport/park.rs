@@ -14,7 +14,6 @@ use super::depart::{Departure, Purpose, attach, refuse};
 use super::port::Port;
 use super::stream::{Stream, linger, with_scratch};
 use crate::app::{App, Peer};
-use crate::http;
 
 /// Bytes that a peer may send on an event stream, where nothing is expected.
 const IGNORED: usize = 64 * 1024;
@@ -28,6 +27,7 @@ pub(super) async fn run(
     departure: Departure,
 ) {
     let purpose = departure.purpose;
+    let back = departure.back;
     let dress = departure.dress.clone();
     let clock = app.clock.clone();
     let port = Port::new(stream, clock, app.config.debug.force_pull);
@@ -60,7 +60,7 @@ pub(super) async fn run(
         (_, End::Gone) => {}
         (Purpose::Poll { close: false, .. }, End::Answered) => {
             let rest = kept.unwrap_or_default().into();
-            tokio::spawn(http::connection::serve(app, peer, port.into_stream(), rest));
+            back(app, peer, port.into_stream(), rest);
         }
         (Purpose::Poll { .. }, end) if !port.has_written() => {
             refuse(&app, port, &unanswered(end), &dress).await;

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use fanwire_core::hub::{End, Subscriber};
 use fanwire_core::policy::Permit;
 use fanwire_proto::ws::{Decoder, Event, Limits, Opcode, Role, frame};
@@ -76,6 +77,30 @@ pub(super) async fn run(
         linger(port.into_stream(), app.config.ws.close_wait).await;
     }
     drop(peer);
+}
+
+/// The pings of one read. The first ones are answered one by one, of the rest
+/// only the last (RFC 6455, 5.5.3), so that a flood of them does not become a
+/// flood of commands to the shard.
+#[derive(Default)]
+struct Pings {
+    answered: usize,
+    held: Option<Bytes>,
+}
+
+impl Pings {
+    const EACH: usize = 64;
+
+    /// Whether this one is answered at once; else it is held in place of the
+    /// one before.
+    fn answers(&mut self, payload: &Bytes) -> bool {
+        if self.answered < Self::EACH {
+            self.answered += 1;
+            return true;
+        }
+        self.held = Some(payload.clone());
+        false
+    }
 }
 
 struct Socket {
@@ -163,27 +188,38 @@ impl Socket {
 
     /// Decodes `input`, up to the first publish that is not settled at once.
     fn take_in(&mut self, mut input: &[u8]) {
+        let mut pings = Pings::default();
         while !self.ending {
             let event = match self.decoder.decode(&mut input) {
                 Ok(Some(event)) => event,
-                Ok(None) => return,
+                Ok(None) => break,
                 Err(broken) => {
                     self.end(End::Close(broken.close_code, broken.why.to_owned()));
-                    return;
+                    break;
                 }
             };
-            self.on(event);
+            match event {
+                Event::Ping(payload) if pings.answers(&payload) => self.pong(&payload),
+                Event::Ping(_) => {}
+                event => self.on(event),
+            }
             if self.publishing.is_some() {
                 self.unread = input.to_vec();
-                return;
+                break;
             }
         }
+        if let Some(payload) = pings.held.filter(|_| !self.ending) {
+            self.pong(&payload);
+        }
+    }
+
+    fn pong(&self, payload: &[u8]) {
+        self.subscriber.pong(frame(Opcode::Pong, payload));
     }
 
     fn on(&mut self, event: Event) {
         match event {
-            Event::Ping(payload) => self.subscriber.pong(frame(Opcode::Pong, &payload)),
-            Event::Pong(_) => {}
+            Event::Ping(_) | Event::Pong(_) => {}
             Event::Close(code, _) => {
                 self.peer_closed = true;
                 // The same code back; a close without one gets 1000.
@@ -271,5 +307,20 @@ impl Socket {
                 Poll::Pending => return Poll::Pending,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f9_of_a_flood_of_pings_only_the_last_is_held() {
+        let mut pings = Pings::default();
+        let answered = (0..1000_u16)
+            .filter(|n| pings.answers(&Bytes::copy_from_slice(&n.to_be_bytes())))
+            .count();
+        assert_eq!(answered, Pings::EACH);
+        assert_eq!(pings.held.as_deref(), Some(&999_u16.to_be_bytes()[..]));
     }
 }

@@ -8,7 +8,7 @@ use http::header::X_CONTENT_TYPE_OPTIONS;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY};
 use sha2::{Digest as _, Sha256};
 
-use super::answer::{Answer, full};
+use crate::answer::{Answer, full};
 
 const HTML: &str = include_str!("page/live.html");
 const STYLE: &str = include_str!("page/live.css");
