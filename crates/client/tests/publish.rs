@@ -144,6 +144,27 @@ async fn p4_a_retried_message_bears_one_key_through_every_kind_of_failure() {
 }
 
 #[tokio::test]
+async fn a_publisher_waits_as_long_as_the_server_asks() {
+    let server = Server::start(|_, _| {
+        (
+            problem(503, "overloaded", "retry-after: 3600\r\n"),
+            Then::Close,
+        )
+    })
+    .await;
+    let (heard, mut wait) = tokio::sync::oneshot::channel();
+    let mut heard = Some(heard);
+    let (mut publisher, message) = (publisher(&server.url), text("x"));
+    let publish = publisher.publish_retrying(&message, |_, wait| {
+        heard.take().unwrap().send(wait).unwrap();
+    });
+    tokio::select! {
+        done = publish => panic!("{done:?}"),
+        wait = &mut wait => assert_eq!(wait.unwrap(), Duration::from_secs(60), "a minute at most"),
+    }
+}
+
+#[tokio::test]
 async fn p4_two_messages_never_share_a_key_that_was_made_up() {
     let server = Server::start(|_, _| (kept("e-1"), Then::Next)).await;
     let mut publisher = publisher(&server.url);

@@ -190,6 +190,14 @@ fn every_kind_of_line_end_is_one() {
 }
 
 #[test]
+fn a_cr_lf_inside_an_event_is_one_line_end_even_split_over_two_reads() {
+    assert_eq!(
+        read(b"id: 1\r\ndata: a\r\ndata: b\r\n\r\n"),
+        [one("message", "a\nb", "1")]
+    );
+}
+
+#[test]
 fn an_id_is_kept_until_the_next_and_one_with_nul_is_ignored() {
     assert_eq!(
         read(b"id: 1\ndata: a\n\ndata: b\n\nid: x\0y\ndata: c\n\nid:\ndata: d\n\n"),
