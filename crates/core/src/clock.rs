@@ -11,7 +11,7 @@ pub type Instant = Duration;
 pub trait Clock: Send + Sync + 'static {
     /// Monotonic time since the clock's origin.
     fn now(&self) -> Instant;
-    /// Wall-clock milliseconds since 1970, for [`crate::message::Message::ts`]
+    /// Wall-clock milliseconds since 1970, for [`crate::message::Stored::ts`]
     /// only: no order and no time-out depends on it.
     fn wall_ms(&self) -> u64;
 }

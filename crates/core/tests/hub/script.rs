@@ -211,7 +211,7 @@ impl Player {
                 .unwrap_or_else(std::sync::PoisonError::into_inner);
             let received = std::mem::take(&mut wire.received);
             for line in String::from_utf8_lossy(&received).lines() {
-                writeln!(trace, "    {name} < {line}").unwrap();
+                writeln!(trace, "    {name} < {}", line.trim_end()).unwrap();
             }
             if let Some(end) = wire.ended.take() {
                 writeln!(trace, "    {name} ended: {end:?}").unwrap();
