@@ -57,7 +57,7 @@ try {
     tell(report.ok, report.name, report.detail);
   }
 } catch (error) {
-  tell(false, 'the page suite', error.message);
+  tell(false, 'the page suite', error.message.replaceAll(/\s+/g, ' ').slice(0, 500));
 } finally {
   await browser?.close();
   await world.stop();
