@@ -43,9 +43,14 @@ const ownTests = {
     socket.on('error', (error) => answers.close(error.message));
     socket.on('open', () => answers.close('it was let in'));
     socket.on('unexpected-response', (_, response) => {
+      const connection = response.socket;
       let text = '';
       response.on('data', (chunk) => (text += chunk));
-      response.on('end', () => answers.push([response.statusCode, JSON.parse(text).code]));
+      response.on('end', () => {
+        answers.push([response.statusCode, JSON.parse(text).code]);
+        // The connection is kept alive, and nobody else looks after it.
+        connection.destroy();
+      });
     });
     equal(await answers.next('the refusal'), [403, 'origin_denied'], 'answer');
   },
