@@ -2,6 +2,7 @@
 //!
 //! | file | what was typed |
 //! |---|---|
+//! | [`serve`] | `fanwire serve` |
 //! | [`publish`] | `fanwire pub` |
 //! | [`subscribe`] | `fanwire sub` |
 //! | [`check_config`] | `fanwire check-config` |
@@ -21,6 +22,7 @@ mod failure;
 mod lines;
 mod output;
 mod publish;
+mod serve;
 mod server_options;
 mod settings;
 mod subscribe;
@@ -54,6 +56,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run the server
+    Serve(Box<serve::Serve>),
     /// Publish to a channel
     #[command(name = "pub")]
     Publish(Box<publish::Publish>),
@@ -70,6 +74,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
+        Command::Serve(args) => serve::run(*args),
         Command::Publish(args) => publish::run(*args),
         Command::Subscribe(args) => subscribe::run(*args),
         Command::CheckConfig(args) => check_config::run(*args),

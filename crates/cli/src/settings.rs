@@ -22,6 +22,7 @@ struct One {
     /// `--ws-ping` or `FANWIRE_WS_PING`, for messages.
     source: String,
     value: Given,
+    by_flag: bool,
 }
 
 impl Settings {
@@ -55,6 +56,13 @@ impl Settings {
             Ok(()) => Ok(config),
             Err(problems) => Err(Failure::config(&source, &problems)),
         }
+    }
+
+    /// True where a secret stands on the command line.
+    pub(crate) fn secret_in_argv(&self) -> bool {
+        self.given
+            .iter()
+            .any(|one| one.by_flag && one.key == "access.api_keys")
     }
 }
 
@@ -152,6 +160,7 @@ impl FromArgMatches for Settings {
                 key: setting.key,
                 source,
                 value,
+                by_flag,
             })
         };
         Ok(Self {

@@ -1,6 +1,7 @@
 //! `fanwire sub`.
 
 use std::path::PathBuf;
+use std::pin::pin;
 
 use clap::{Args, ValueEnum};
 use fanwire_client::{Event, Message, MessageBody, Start, SubscribeOptions, Subscriber, Transport};
@@ -8,7 +9,7 @@ use fanwire_client::{Event, Message, MessageBody, Start, SubscribeOptions, Subsc
 use crate::cursor_file::CursorFile;
 use crate::envelope;
 use crate::failure::Failure;
-use crate::output::{print, say};
+use crate::output::{print, reader_gone, say};
 use crate::server_options::ServerOptions;
 
 /// Listen to channels
@@ -82,8 +83,14 @@ async fn listen(
 ) -> Result<(), Failure> {
     let mut subscriber = Subscriber::connect(options).map_err(Failure::new)?;
     let mut left = args.count;
+    let mut reader_gone = pin!(reader_gone());
     loop {
-        match subscriber.next().await.map_err(Failure::new)? {
+        let event = tokio::select! {
+            biased;
+            event = subscriber.next() => event.map_err(Failure::new)?,
+            () = &mut reader_gone => return Err(Failure::ClosedOutput),
+        };
+        match event {
             Event::Message(message) => {
                 print(&args.line(&message))?;
                 left = left.map(|left| left - 1);

@@ -1,0 +1,169 @@
+//! `fanwire serve`.
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use fanwire::{Config, Server};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::failure::Failure;
+use crate::output::{print, say};
+use crate::settings::Settings;
+
+/// Run the server
+///
+/// Without configuration it listens on 127.0.0.1:3000, for programs of this
+/// machine only. Every setting is a flag, an environment variable and a line of
+/// the file (`fanwire default-config` prints them all); a flag wins over a
+/// variable, a variable over the file.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  fanwire serve
+  fanwire serve --listen 0.0.0.0:3000 --api-key ops=$(openssl rand -hex 16)
+  FANWIRE_API_KEYS=ops=SECRET,web=OTHER fanwire serve --listen 0.0.0.0:3000
+  fanwire serve --open --listen 0.0.0.0:3000 --allow-origin https://example.org
+  fanwire serve --config fanwire.toml
+
+--help lists every setting, -h the everyday ones.")]
+pub(crate) struct Serve {
+    /// The configuration file
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "FANWIRE_CONFIG",
+        hide_env_values = true
+    )]
+    config: Option<PathBuf>,
+    /// What to say on stderr while serving
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        env = "FANWIRE_LOG",
+        hide_env_values = true,
+        hide_env_values = true,
+        default_value = "warn"
+    )]
+    log: Level,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Level {
+    Off,
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+/// Serves until a signal asks to stop.
+pub(crate) fn run(args: Serve) -> Result<(), Failure> {
+    let config = args.settings.load(args.config.as_deref())?;
+    if args.settings.secret_in_argv() {
+        say(format_args!(
+            "warning: --api-key shows the secret to other users of this machine; \
+             FANWIRE_API_KEYS or the file does not"
+        ));
+    }
+    log_to_stderr(args.log);
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format_args!("cannot start the runtime: {error}")))?
+        .block_on(serve(config))
+}
+
+fn log_to_stderr(level: Level) {
+    let filter = match level {
+        Level::Off => LevelFilter::OFF,
+        Level::Error => LevelFilter::ERROR,
+        Level::Warn => LevelFilter::WARN,
+        Level::Info => LevelFilter::INFO,
+        Level::Debug => LevelFilter::DEBUG,
+        Level::Trace => LevelFilter::TRACE,
+    };
+    tracing_subscriber::fmt()
+        .with_max_level(filter)
+        .with_writer(std::io::stderr)
+        .init();
+}
+
+async fn serve(config: Config) -> Result<(), Failure> {
+    let unhandled = |error| Failure::new(format_args!("cannot handle signals: {error}"));
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(unhandled)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(unhandled)?;
+
+    let greeting = Greeting::of(&config);
+    let server = Server::new(config).map_err(Failure::new)?;
+    let running = server.start().await.map_err(Failure::new)?;
+    // A server whose stdout was closed serves all the same.
+    match print(greeting.text(running.addrs()).as_bytes()) {
+        Ok(()) | Err(Failure::ClosedOutput) => {}
+        Err(failure) => return Err(failure),
+    }
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    say(format_args!("stopping"));
+    running.shutdown().await;
+    Ok(())
+}
+
+/// What is printed once the server listens.
+struct Greeting {
+    keyed: bool,
+    open: bool,
+}
+
+impl Greeting {
+    fn of(config: &Config) -> Self {
+        Self {
+            keyed: !config.access.api_keys.is_empty(),
+            open: config.access.open,
+        }
+    }
+
+    fn text(&self, addresses: &[SocketAddr]) -> String {
+        let mut out = String::new();
+        let who = match (self.open, self.keyed) {
+            (true, _) => "open to everyone who reaches it",
+            (false, true) => "for holders of an API key",
+            (false, false) => "for programs of this machine",
+        };
+        for address in addresses {
+            let _ = writeln!(out, "fanwire serves {}, {who}", url(*address));
+        }
+        let Some(url) = addresses.first().map(|address| url(*address)) else {
+            return out;
+        };
+        let key = match self.keyed && !self.open {
+            true => "-H 'Authorization: Bearer SECRET' ",
+            false => "",
+        };
+        let _ = write!(
+            out,
+            "  hear     curl -N {key}'{url}/c/news?format=sse'\n  \
+               publish  curl {key}-d 'hello' {url}/c/news\n  \
+               look     {url}/\n\
+             Ctrl-C stops it.\n"
+        );
+        out
+    }
+}
+
+/// An address as this machine reaches it.
+fn url(address: SocketAddr) -> String {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    format!("http://{}", SocketAddr::new(ip, address.port()))
+}
