@@ -113,8 +113,9 @@ pub struct ReadRequest {
 pub struct ReadReply {
     /// The union in seq order, each message once.
     pub messages: Vec<Arc<Stored>>,
-    /// Nothing up to here is missing but what `lost` names: `upto` where the
-    /// read ran dry, else the last seq returned.
+    /// Nothing up to here is missing but what `lost` names: where the read ran
+    /// dry, `upto` or the store's top, whichever is less; else the last seq
+    /// returned.
     pub complete_through: Seq,
     /// The channels whose `lost_through` is beyond `after`.
     pub lost: Vec<Loss>,

@@ -7,7 +7,9 @@
 //! run. It remembers all that ever happened ([`ChaosBroker::history`]): a
 //! double for tests, not a store to serve from.
 
+mod asks;
 mod faults;
+mod follow;
 mod follower;
 mod state;
 #[cfg(test)]
@@ -19,9 +21,10 @@ use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
 
+use self::asks::Ask;
 pub use self::faults::{ChaosCounts, Faults};
 use self::follower::Pending;
-use self::state::{Ask, State, Waiting};
+use self::state::{State, Waiting};
 use self::ticket::Ticket;
 use super::memory::prepare;
 use super::store::{Moment, Trash, Usage};

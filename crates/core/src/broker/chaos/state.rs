@@ -2,17 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::asks::Ask;
 use super::faults::{ChaosCounts, Faults, Rng};
 use super::follower::{Follower, Pending};
 use super::ticket::Ticket;
 use super::{After, ChaosEvent};
 use crate::broker::store::{Incoming, Moment, Ordered, Removal, Store};
-use crate::broker::{AppendError, Appended, Fed, ReadReply, ReadRequest, Tail, Top, Unavailable};
+use crate::broker::{AppendError, Appended, Fed, Top};
 use crate::credit::Credit;
 use crate::cursor::{Epoch, Seq};
 use crate::key::Key;
 use crate::limits::Limits;
-use crate::message::{Keys, Stored};
 
 /// Steps that a stall lasts at most.
 const STALL: u64 = 20;
@@ -26,31 +26,22 @@ pub(super) struct Waiting {
     pub(super) ticket: Option<Ticket<Acked>>,
 }
 
-/// A question that is not answered yet.
-pub(super) enum Ask {
-    Read(ReadRequest, Ticket<Result<ReadReply, Unavailable>>),
-    Tail(Keys, usize, Ticket<Result<Tail, Unavailable>>),
-    Top(Ticket<Result<Top, Unavailable>>),
-    /// The answer is as old as the question.
-    StaleRead(ReadReply, Ticket<Result<ReadReply, Unavailable>>),
-}
-
 pub(super) struct State {
     pub(super) store: Store,
     pub(super) faults: Faults,
     pub(super) counts: ChaosCounts,
     pub(super) history: Vec<ChaosEvent>,
     pub(super) followers: BTreeMap<u64, Follower>,
-    rng: Rng,
+    pub(super) rng: Rng,
     appends: VecDeque<Waiting>,
     late: VecDeque<Waiting>,
     acks: VecDeque<(Ticket<Acked>, Acked)>,
-    asks: VecDeque<Ask>,
+    pub(super) asks: VecDeque<Ask>,
     /// Kept, and the publisher knows.
     acked: BTreeSet<Seq>,
-    next_follower: u64,
+    pub(super) next_follower: u64,
     /// How much of the history the last [`State::start`] knew.
-    started: Option<usize>,
+    pub(super) started: Option<usize>,
 }
 
 impl State {
@@ -200,7 +191,7 @@ impl State {
         after.wake.extend(ticket.answer(answer));
     }
 
-    fn bring_or_hold(&mut self, after: &mut After) {
+    pub(super) fn bring_or_hold(&mut self, after: &mut After) {
         for follower in self.followers.values_mut() {
             if !self.rng.strikes(self.faults.hold_feed) && follower.stalled == 0 {
                 let faults = &self.faults;
@@ -210,85 +201,12 @@ impl State {
         }
     }
 
-    pub(super) fn ask(&mut self, ask: Ask, moment: &Moment, after: &mut After) {
-        let (unavailable, hold) = match &ask {
-            Ask::Top(_) => (self.faults.top_unavailable, self.faults.hold_top),
-            _ => (self.faults.read_unavailable, self.faults.hold_read),
-        };
-        let unavailable = self.rng.strikes(unavailable);
-        let hold = self.rng.strikes(hold);
-        match ask {
-            Ask::Top(ticket) if unavailable => {
-                self.counts.tops_unavailable += 1;
-                after.wake.extend(ticket.answer(Err(Unavailable)));
-            }
-            Ask::Read(_, ticket) if unavailable => {
-                self.counts.reads_unavailable += 1;
-                after.wake.extend(ticket.answer(Err(Unavailable)));
-            }
-            Ask::Tail(_, _, ticket) if unavailable => {
-                self.counts.reads_unavailable += 1;
-                after.wake.extend(ticket.answer(Err(Unavailable)));
-            }
-            ask if hold => {
-                match &ask {
-                    Ask::Top(_) => self.counts.held_tops += 1,
-                    _ => self.counts.held_reads += 1,
-                }
-                let ask = self.perhaps_stale(ask, moment);
-                self.asks.push_back(ask);
-            }
-            ask => self.answer(ask, moment, after),
-        }
-    }
-
-    fn perhaps_stale(&mut self, ask: Ask, moment: &Moment) -> Ask {
-        match ask {
-            Ask::Read(request, ticket) if self.rng.strikes(self.faults.stale_read) => {
-                self.counts.stale_reads += 1;
-                Ask::StaleRead(self.read(request, moment), ticket)
-            }
-            ask => ask,
-        }
-    }
-
-    fn read(&mut self, mut request: ReadRequest, moment: &Moment) -> ReadReply {
-        if self.rng.strikes(self.faults.short_read) {
-            self.counts.short_reads += 1;
-            let most = 1 + self.rng.upto(2) as usize;
-            request.max_messages = request.max_messages.min(most);
-        }
-        let snapshot = self.store.snapshot(moment, &request);
-        self.note_removals();
-        snapshot.read(&request)
-    }
-
-    fn answer(&mut self, ask: Ask, moment: &Moment, after: &mut After) {
-        let top = self.store.top_seq();
-        let behind = self.followers.values().any(|one| one.given < top);
-        self.counts.answers_ahead_of_feed += u64::from(behind);
-        let woken = match ask {
-            Ask::Read(request, ticket) => ticket.answer(Ok(self.read(request, moment))),
-            Ask::StaleRead(reply, ticket) => ticket.answer(Ok(reply)),
-            Ask::Tail(channels, n, ticket) => {
-                let snapshot = self.store.tail_snapshot(moment, &channels, n);
-                self.note_removals();
-                ticket.answer(Ok(snapshot.tail(n)))
-            }
-            Ask::Top(ticket) => {
-                self.note_epoch();
-                ticket.answer(Ok(self.store.top()))
-            }
-        };
-        after.wake.extend(woken);
-    }
-
-    fn note_epoch(&mut self) {
+    pub(super) fn note_epoch(&mut self) {
         let ahead = self.followers.values().any(Follower::cut_pending);
         self.counts.epochs_ahead_of_feed += u64::from(ahead);
     }
 
-    fn note_removals(&mut self) {
+    pub(super) fn note_removals(&mut self) {
         let removals = self.store.take_removals().into_iter();
         self.history.extend(removals.map(|removal| match removal {
             Removal::Trimmed(channel, through) => ChaosEvent::Trimmed { channel, through },
@@ -413,76 +331,9 @@ impl State {
         }
         self.bring_or_hold(after);
     }
-
-    pub(super) fn follow(&mut self, from: Seq, after: &mut After) -> u64 {
-        let known = self.started.unwrap_or(self.history.len());
-        let (past, since) = self.history.split_at(known);
-        let from = from.min(top_of(past));
-        let mut pending = VecDeque::new();
-        let mut at = from;
-        for stored in surviving(past).into_iter().filter(|one| one.seq() > from) {
-            if stored.seq() > at.next() {
-                let through = stored.seq().prev();
-                pending.push_back(Pending::Lost { through });
-            }
-            at = stored.seq();
-            pending.push_back(Pending::Fed(Fed::Stored(stored, None)));
-        }
-        if at < top_of(past) {
-            let through = top_of(past);
-            pending.push_back(Pending::Lost { through });
-        }
-        let mut follower = Follower::new(from, pending);
-        for event in since {
-            match event {
-                ChaosEvent::Appended(stored) => {
-                    let fed = Fed::Stored(stored.clone(), None);
-                    follower.pending.push_back(Pending::Fed(fed));
-                }
-                ChaosEvent::Cut { epoch, first } => {
-                    follower.cut(*epoch, *first, false);
-                }
-                ChaosEvent::Lost { through } => {
-                    after.pending.extend(follower.lose(*through));
-                }
-                ChaosEvent::Volatile(_)
-                | ChaosEvent::Trimmed { .. }
-                | ChaosEvent::Evicted { .. } => {}
-            }
-        }
-        let id = self.next_follower;
-        self.next_follower += 1;
-        self.followers.insert(id, follower);
-        self.bring_or_hold(after);
-        id
-    }
 }
 
 fn count_stored(pending: &[Pending]) -> u64 {
     let stored = |one: &&Pending| matches!(one, Pending::Fed(Fed::Stored(..)));
     pending.iter().filter(stored).count() as u64
-}
-
-/// The messages that were neither cut nor lost.
-fn surviving(history: &[ChaosEvent]) -> Vec<std::sync::Arc<Stored>> {
-    let mut messages: Vec<std::sync::Arc<Stored>> = Vec::new();
-    for event in history {
-        match event {
-            ChaosEvent::Appended(stored) => messages.push(stored.clone()),
-            ChaosEvent::Cut { first, .. } => messages.retain(|stored| stored.seq() < *first),
-            ChaosEvent::Lost { through } => messages.retain(|stored| stored.seq() > *through),
-            _ => {}
-        }
-    }
-    messages
-}
-
-/// The top after all of it.
-fn top_of(history: &[ChaosEvent]) -> Seq {
-    history.iter().fold(Seq(0), |top, event| match event {
-        ChaosEvent::Appended(stored) => stored.seq(),
-        ChaosEvent::Cut { first, .. } => first.prev(),
-        ChaosEvent::Lost { through } => top.max(*through),
-        _ => top,
-    })
 }

@@ -103,8 +103,8 @@ fn a_forgotten_channel_speaks_for_its_bucket_and_for_no_other() {
 
 #[test]
 fn at_the_byte_cap_all_stay_and_one_byte_more_trims_the_oldest_of_all() {
-    let cost = text(&["a"], "xx").cost();
-    let record = 256 + 1;
+    let cost = text(&["a"], "xx").cost() + 96;
+    let record = 416 + 1;
     let limits = Limits {
         log_bytes: 3 * cost + 2 * record,
         ..Limits::default()
@@ -155,8 +155,8 @@ fn a_message_to_several_channels_is_counted_once_and_goes_with_the_last() {
     let moment = at(0, &namespaces);
     let mut store = store(&Limits::default());
     let stored = put(&mut store, &moment, &["a", "b", "c"], "x");
-    let records = store.usage().bytes - stored.cost();
-    assert_eq!(records, 3 * (256 + 1));
+    let records = store.usage().bytes - stored.cost() - 96;
+    assert_eq!(records, 3 * (416 + 1));
     let weak = Arc::downgrade(&stored);
     drop(stored);
     for (name, held) in [("a", true), ("b", true), ("c", false)] {

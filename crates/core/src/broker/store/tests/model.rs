@@ -208,12 +208,12 @@ impl Model {
     pub(super) fn usage(&self) -> (usize, usize, usize) {
         let mut seqs = HashMap::new();
         for kept in &self.kept {
-            seqs.insert(kept.seq, kept.cost);
+            seqs.insert(kept.seq, 96 + kept.cost);
         }
         let records = self
             .records
             .iter()
-            .map(|record| 256 + record.key.len_bytes());
+            .map(|record| 416 + record.key.len_bytes());
         let bytes = seqs.values().sum::<usize>() + records.sum::<usize>();
         (bytes, seqs.len(), self.records.len())
     }

@@ -202,6 +202,9 @@ fn check_read(reply: &ReadReply, request: &ReadRequest, model: &Model) {
 }
 
 proptest! {
+    // A deliberate bug's failures are not worth keeping.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn any_history_is_told_as_it_was(ops in proptest::collection::vec(op(true), 1..150)) {
         check(&ops, usize::MAX, usize::MAX, false);
