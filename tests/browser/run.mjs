@@ -2,7 +2,7 @@
 // in FANWIRE_BIN and the browser's in FANWIRE_BROWSER. Prints TAP.
 
 import { World } from '../conformance/clients/lib/world.mjs';
-import { Inbox } from '../conformance/clients/lib/suite.mjs';
+import { Inbox, runTests } from '../conformance/clients/lib/suite.mjs';
 import { startPageServer } from './lib/page_server.mjs';
 
 /** The page's host, which the server allows, and one that it does not. Both lead to loopback. */
@@ -56,6 +56,8 @@ try {
     }
     tell(report.ok, report.name, report.detail);
   }
+  const ownTests = browser.ownTests(base, `http://127.0.0.1:${pages.port}`);
+  await runTests(ownTests, ({ name, ok, detail }) => tell(ok, `live page: ${name}`, detail));
 } catch (error) {
   tell(false, 'the page suite', error.message.replaceAll(/\s+/g, ' ').slice(0, 500));
 } finally {

@@ -2,6 +2,8 @@
 
 import { chromium } from 'playwright-core';
 
+import { livePageTests } from './live_page.mjs';
+
 /** Opens `url`; `hosts` are names that lead to loopback. */
 export async function open(executablePath, url, hosts, log) {
   const browser = await chromium.launch({
@@ -28,5 +30,10 @@ export async function open(executablePath, url, hosts, log) {
     page.on('crash', () => resolve('the page crashed'));
   });
   await page.goto(url);
-  return { gone, version: `Chromium ${browser.version()}`, close: () => browser.close() };
+  return {
+    gone,
+    version: `Chromium ${browser.version()}`,
+    close: () => browser.close(),
+    ownTests: (base, control) => livePageTests(browser, base, control),
+  };
 }

@@ -75,5 +75,5 @@ export async function open(executable, url, hosts) {
     await gone;
     rmSync(profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   };
-  return { gone, version, close };
+  return { gone, version, close, ownTests: () => ({}) };
 }
