@@ -41,7 +41,7 @@ async fn serve(app: Arc<App>, peer: Arc<Peer>, stream: Stream, before: Bytes) {
     let (stream, rest, done) = under_hyper(&app, &peer, stream, before, &hatch).await;
     let wait = app.config.ws.close_wait;
     match done {
-        Done::Departs(departure) => depart(app, peer, stream, rest, *departure),
+        Done::Departs(departure) => depart(app, peer, stream, &rest, *departure),
         Done::Ended => linger(stream, wait).await,
         Done::Idle => {}
         Done::Refused(refusal) => {
@@ -70,11 +70,12 @@ async fn under_hyper(
     });
     let mut connection = builder(app).serve_connection(gate, service);
     let mut stopping = pin!(app.stopping());
-    let mut told = false;
+    // Once the server stops: until then the request under way may take.
+    let mut cut: Option<Instant> = None;
     let mut timer = pin!(tokio::time::sleep(limits.first_byte_timeout));
     let done = poll_fn(|cx| {
-        if !told && stopping.as_mut().poll(cx).is_ready() {
-            told = true;
+        if cut.is_none() && stopping.as_mut().poll(cx).is_ready() {
+            cut = Some(Instant::now() + app.config.listen.shutdown_grace);
             Pin::new(&mut connection).graceful_shutdown();
         }
         let polled = Pin::new(&mut connection).poll(cx);
@@ -89,7 +90,7 @@ async fn under_hyper(
         if watch.phase == Phase::Head && watch.head_bytes >= limits.header_bytes {
             return Poll::Ready(Done::Refused(too_long(&watch)));
         }
-        let Some(deadline) = deadline(app, &watch) else {
+        let Some(deadline) = deadline(app, &watch).into_iter().chain(cut).min() else {
             return Poll::Pending;
         };
         let phase = watch.phase;
@@ -98,7 +99,7 @@ async fn under_hyper(
             timer.as_mut().reset(deadline);
         }
         timer.as_mut().poll(cx).map(|()| match phase {
-            Phase::Head => Done::Refused(Refusal::new(
+            Phase::Head if cut.is_none() => Done::Refused(Refusal::new(
                 Code::RequestTimeout,
                 "the request's head came too slowly; send it at once",
             )),

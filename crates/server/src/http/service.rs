@@ -46,7 +46,13 @@ pub(super) async fn handle(
         }
         Err(refusal) => {
             tracing::debug!(code = refusal.code.as_str(), peer = %peer.address, "refused");
-            problem(&refusal)
+            let mut answer = problem(&refusal);
+            if wants_websocket(&head.headers) && refusal.code == Code::BadRequest {
+                // Who wrote that may mean something else by what follows, too.
+                let close = HeaderValue::from_static("close");
+                answer.headers_mut().insert(CONNECTION, close);
+            }
+            answer
         }
     };
     dress.put_on(answer.headers_mut());

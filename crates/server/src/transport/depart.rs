@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fanwire_core::error::Refusal;
-use fanwire_core::hub::{Attach, Heartbeat, Kind, Start, Subscriber};
+use fanwire_core::hub::{Attach, Heartbeat, Kind, Start};
 use fanwire_core::policy::Permit;
 
 use super::port::Port;
@@ -87,57 +87,70 @@ impl Purpose {
 }
 
 /// Takes a socket on, in a task of its own: the HTTP task is much larger.
-/// `read` is what hyper had read beyond the request.
+/// `read` is what hyper had read beyond the request. Where the hub refuses, the
+/// refusal is the HTTP answer, because no head has been written.
 pub(crate) fn depart(
     app: Arc<App>,
     peer: Arc<Peer>,
     stream: Stream,
-    read: Bytes,
+    read: &[u8],
     departure: Departure,
 ) {
-    // Copied, so that hyper's whole buffer does not live on behind a few bytes.
-    let read = read.to_vec();
-    match departure.purpose {
-        Purpose::WebSocket { envelope } => {
-            tokio::spawn(web_socket::run(
-                app, peer, stream, read, departure, envelope,
-            ));
-        }
-        Purpose::Sse { .. } | Purpose::Poll { .. } => {
-            tokio::spawn(park::run(app, peer, stream, read, departure));
-        }
-    }
-}
-
-/// Attaches the connection behind `port`. Where the hub refuses, the refusal is
-/// written as an HTTP answer, because no head has been, and none is given.
-pub(super) async fn attach(
-    app: &Arc<App>,
-    port: Port,
-    departure: Departure,
-) -> Option<(Port, Subscriber)> {
+    let port = Port::new(stream, app.clock.clone(), app.config.debug.force_pull);
+    let Departure {
+        permit,
+        start,
+        head,
+        dress,
+        purpose,
+        back,
+    } = departure;
     let attached = app.hub.attach(Attach {
-        permit: departure.permit,
-        start: departure.start,
-        form: departure.purpose.form().id(),
-        preface: departure.head,
-        kind: departure.purpose.kind(),
+        permit: permit.clone(),
+        start,
+        form: purpose.form().id(),
+        preface: head,
+        kind: purpose.kind(),
         conn: connection_id(),
         writer: port.writer(),
-        heartbeat: departure.purpose.heartbeat(app),
+        heartbeat: purpose.heartbeat(&app),
     });
-    match attached {
-        Ok(subscriber) => Some((port, subscriber)),
+    let subscriber = match attached {
+        Ok(subscriber) => subscriber,
         Err(refusal) => {
-            refuse(app, port, &refusal, &departure.dress).await;
-            None
+            tokio::spawn(refuse(app, peer, port, refusal, dress));
+            return;
+        }
+    };
+    match purpose {
+        Purpose::WebSocket { envelope } => {
+            let socket = web_socket::Socket::new(app, peer, port, subscriber, permit, envelope);
+            tokio::spawn(socket.with_read(read));
+        }
+        Purpose::Sse { .. } => {
+            tokio::spawn(park::Parked::stream(app, peer, port, subscriber));
+        }
+        Purpose::Poll { close, .. } => {
+            let after = park::AfterPoll {
+                // Behind a poll the next request may stand.
+                kept: read.to_vec(),
+                dress,
+                back: (!close).then_some(back),
+            };
+            tokio::spawn(park::Parked::poll(app, peer, port, subscriber, after));
         }
     }
 }
 
 /// Writes a refusal as the HTTP answer, and closes.
-pub(super) async fn refuse(app: &App, mut port: Port, refusal: &Refusal, dress: &Dress) {
-    let words = raw_problem(refusal, dress);
+pub(super) async fn refuse(
+    app: Arc<App>,
+    _peer: Arc<Peer>,
+    mut port: Port,
+    refusal: Refusal,
+    dress: Dress,
+) {
+    let words = raw_problem(&refusal, &dress);
     let time = app.config.ws.close_wait;
     let written = tokio::time::timeout(time, port.stream().write_all(&words)).await;
     if matches!(written, Ok(Ok(()))) {

@@ -1,7 +1,7 @@
 //! Connections that say nothing while they listen: event streams and parked
 //! polls. They are read only to notice that the peer is gone.
 
-use std::future::{Future as _, poll_fn};
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -10,64 +10,14 @@ use fanwire_core::error::{Code, Refusal};
 use fanwire_core::hub::{End, Subscriber};
 use tokio::time::Sleep;
 
-use super::depart::{Departure, Purpose, attach, refuse};
+use super::depart::{Back, refuse};
 use super::port::Port;
-use super::stream::{Stream, linger, with_scratch};
+use super::stream::{linger, with_scratch};
+use crate::answer::Dress;
 use crate::app::{App, Peer};
 
 /// Bytes that a peer may send on an event stream, where nothing is expected.
 const IGNORED: usize = 64 * 1024;
-
-/// Serves an event stream or a parked poll until it ends.
-pub(super) async fn run(
-    app: Arc<App>,
-    peer: Arc<Peer>,
-    stream: Stream,
-    read: Vec<u8>,
-    departure: Departure,
-) {
-    let purpose = departure.purpose;
-    let back = departure.back;
-    let dress = departure.dress.clone();
-    let clock = app.clock.clone();
-    let port = Port::new(stream, clock, app.config.debug.force_pull);
-    let Some((port, subscriber)) = attach(&app, port, departure).await else {
-        return;
-    };
-    let mut parked = Parked {
-        ignored: 0,
-        // Behind a poll the next request may stand; behind an event stream,
-        // nothing that matters.
-        kept: match purpose {
-            Purpose::Poll { .. } => Some(read),
-            _ => None,
-        },
-        keep: app.config.http.header_bytes,
-        closing: None,
-        app: app.clone(),
-        port,
-        subscriber,
-    };
-    let end = poll_fn(|cx| parked.poll(cx)).await;
-    let Parked {
-        port,
-        subscriber,
-        kept,
-        ..
-    } = parked;
-    drop(subscriber);
-    match (purpose, end) {
-        (_, End::Gone) => {}
-        (Purpose::Poll { close: false, .. }, End::Answered) => {
-            let rest = kept.unwrap_or_default().into();
-            back(app, peer, port.into_stream(), rest);
-        }
-        (Purpose::Poll { .. }, end) if !port.has_written() => {
-            refuse(&app, port, &unanswered(end), &dress).await;
-        }
-        _ => linger(port.into_stream(), app.config.ws.close_wait).await,
-    }
-}
 
 /// What a poll is told that ended without an answer.
 fn unanswered(end: End) -> Refusal {
@@ -78,21 +28,85 @@ fn unanswered(end: End) -> Refusal {
     }
 }
 
-struct Parked {
+/// An event stream or a parked poll, while it lasts. A future written by hand:
+/// it lives as long as its connection, and an `async` block would hold room for
+/// everything that comes after it, too.
+pub(super) struct Parked(Option<Listening>);
+
+struct Listening {
     app: Arc<App>,
+    peer: Arc<Peer>,
     port: Port,
     subscriber: Subscriber,
-    /// Bytes of the next request, for polls.
-    kept: Option<Vec<u8>>,
-    /// At most so many.
-    keep: usize,
+    /// For polls.
+    after: Option<Box<AfterPoll>>,
     /// Bytes thrown away.
     ignored: usize,
     /// Runs once the subscriber is gone and its last bytes are not yet out.
     closing: Option<Pin<Box<Sleep>>>,
 }
 
+/// How a connection goes on after its poll.
+pub(super) struct AfterPoll {
+    /// Bytes of the next request, so far.
+    pub(super) kept: Vec<u8>,
+    /// For a refusal in place of an answer.
+    pub(super) dress: Dress,
+    /// Where the socket goes back to; none: it is closed.
+    pub(super) back: Option<Back>,
+}
+
 impl Parked {
+    /// An event stream.
+    pub(super) fn stream(
+        app: Arc<App>,
+        peer: Arc<Peer>,
+        port: Port,
+        subscriber: Subscriber,
+    ) -> Self {
+        Self(Some(Listening {
+            app,
+            peer,
+            port,
+            subscriber,
+            after: None,
+            ignored: 0,
+            closing: None,
+        }))
+    }
+
+    /// A poll.
+    pub(super) fn poll(
+        app: Arc<App>,
+        peer: Arc<Peer>,
+        port: Port,
+        subscriber: Subscriber,
+        after: AfterPoll,
+    ) -> Self {
+        let mut parked = Self::stream(app, peer, port, subscriber);
+        if let Some(listening) = &mut parked.0 {
+            listening.after = Some(Box::new(after));
+        }
+        parked
+    }
+}
+
+impl Future for Parked {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(listening) = &mut self.0 else {
+            return Poll::Ready(());
+        };
+        let end = std::task::ready!(listening.poll(cx));
+        if let Some(listening) = self.0.take() {
+            listening.finish(end);
+        }
+        Poll::Ready(())
+    }
+}
+
+impl Listening {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         match self.port.poll_out(cx, &self.subscriber) {
             Poll::Ready(Ok(end)) => return Poll::Ready(end),
@@ -103,30 +117,62 @@ impl Parked {
             return Poll::Ready(End::Gone);
         }
         loop {
+            let most = self.app.config.http.header_bytes;
             if self
-                .kept
+                .after
                 .as_ref()
-                .is_some_and(|kept| kept.len() >= self.keep)
+                .is_some_and(|after| after.kept.len() >= most)
             {
                 return Poll::Pending; // The next request can wait.
             }
             let read = with_scratch(|buffer| {
                 let read = self.port.poll_in(cx, buffer);
-                if let (Poll::Ready(Ok(count)), Some(kept)) = (&read, &mut self.kept) {
-                    kept.extend_from_slice(&buffer[..*count]);
+                if let (Poll::Ready(Ok(count)), Some(after)) = (&read, &mut self.after) {
+                    after.kept.extend_from_slice(&buffer[..*count]);
                 }
                 read
             });
             match read {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(End::Gone),
-                Poll::Ready(Ok(count)) if self.kept.is_none() => {
+                Poll::Ready(Ok(count)) if self.after.is_none() => {
                     self.ignored += count;
                     if self.ignored > IGNORED {
                         return Poll::Ready(End::Gone);
                     }
                 }
                 Poll::Ready(Ok(_)) => {}
+            }
+        }
+    }
+
+    fn finish(self, end: End) {
+        let Self {
+            app,
+            peer,
+            port,
+            after,
+            ..
+        } = self;
+        let wait = app.config.ws.close_wait;
+        match (after.map(|after| *after), end) {
+            (_, End::Gone) => {}
+            (
+                Some(AfterPoll {
+                    kept,
+                    back: Some(back),
+                    ..
+                }),
+                End::Answered,
+            ) => back(app, peer, port.into_stream(), kept.into()),
+            (Some(after), end) if !port.has_written() => {
+                tokio::spawn(refuse(app, peer, port, unanswered(end), after.dress));
+            }
+            _ => {
+                tokio::spawn(async move {
+                    linger(port.into_stream(), wait).await;
+                    drop(peer);
+                });
             }
         }
     }

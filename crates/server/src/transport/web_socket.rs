@@ -1,7 +1,7 @@
 //! A WebSocket's task: reads frames, carries publishes out one after the other,
 //! closes with a close frame.
 
-use std::future::{Future as _, poll_fn};
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -12,72 +12,14 @@ use fanwire_core::policy::Permit;
 use fanwire_proto::ws::{Decoder, Event, Limits, Opcode, Role, frame};
 use tokio::time::Sleep;
 
-use super::depart::{Departure, attach};
 use super::park::poll_closing;
 use super::port::Port;
 use super::publish::{Outcome, Publishing, Refusals, publish_binary, publish_text};
-use super::stream::{Stream, linger, with_scratch};
+use super::stream::{linger, with_scratch};
 use crate::app::{App, Peer};
 
 /// How long the rest of a message may take to come once it has begun.
 const ASSEMBLY: std::time::Duration = std::time::Duration::from_secs(30);
-
-/// Serves a WebSocket until it ends. `read` may hold frames that came in the
-/// same packet as the request.
-pub(super) async fn run(
-    app: Arc<App>,
-    peer: Arc<Peer>,
-    stream: Stream,
-    read: Vec<u8>,
-    departure: Departure,
-    envelope: bool,
-) {
-    let permit = departure.permit.clone();
-    let clock = app.clock.clone();
-    let port = Port::new(stream, clock, app.config.debug.force_pull);
-    let Some((port, subscriber)) = attach(&app, port, departure).await else {
-        return;
-    };
-    let message = app.config.limits.message;
-    let limits = Limits {
-        // An envelope holds the message as JSON text: escaped, or in base64.
-        max_message: if envelope {
-            message * 2 + 4096
-        } else {
-            message
-        },
-        max_fragments: u32::try_from(app.config.ws.max_fragments).unwrap_or(u32::MAX),
-    };
-    let mut socket = Socket {
-        refusals: Refusals::new(&app),
-        app: app.clone(),
-        port,
-        subscriber,
-        permit,
-        envelope,
-        decoder: Decoder::new(Role::Server, limits),
-        unread: read,
-        publishing: None,
-        assembly: None,
-        closing: None,
-        ending: false,
-        peer_closed: false,
-    };
-    let end = poll_fn(|cx| socket.poll(cx)).await;
-    if end != End::Gone && !socket.peer_closed {
-        // Our close frame is out; its echo is awaited, whatever comes before.
-        let echo = poll_fn(|cx| socket.poll_echo(cx));
-        let _ = tokio::time::timeout(app.config.ws.close_wait, echo).await;
-    }
-    let Socket {
-        port, subscriber, ..
-    } = socket;
-    drop(subscriber);
-    if end != End::Gone {
-        linger(port.into_stream(), app.config.ws.close_wait).await;
-    }
-    drop(peer);
-}
 
 /// The pings of one read. The first ones are answered one by one, of the rest
 /// only the last (RFC 6455, 5.5.3), so that a flood of them does not become a
@@ -103,8 +45,13 @@ impl Pings {
     }
 }
 
-struct Socket {
+/// A WebSocket, while it lasts. A future written by hand, as
+/// [`super::park::Parked`] is.
+pub(super) struct Socket(Option<Open>);
+
+struct Open {
     app: Arc<App>,
+    peer: Arc<Peer>,
     port: Port,
     subscriber: Subscriber,
     /// The right to listen; names who publishes, and where to.
@@ -126,6 +73,82 @@ struct Socket {
 }
 
 impl Socket {
+    /// A WebSocket behind `port`; it publishes as the holder of `permit`, to its keys.
+    pub(super) fn new(
+        app: Arc<App>,
+        peer: Arc<Peer>,
+        port: Port,
+        subscriber: Subscriber,
+        permit: Permit,
+        envelope: bool,
+    ) -> Self {
+        let message = app.config.limits.message;
+        let limits = Limits {
+            // An envelope holds the message as JSON text: escaped, or in base64.
+            max_message: if envelope {
+                message * 2 + 4096
+            } else {
+                message
+            },
+            max_fragments: u32::try_from(app.config.ws.max_fragments).unwrap_or(u32::MAX),
+        };
+        Self(Some(Open {
+            refusals: Refusals::new(&app),
+            app,
+            peer,
+            port,
+            subscriber,
+            permit,
+            envelope,
+            decoder: Decoder::new(Role::Server, limits),
+            unread: Vec::new(),
+            publishing: None,
+            assembly: None,
+            closing: None,
+            ending: false,
+            peer_closed: false,
+        }))
+    }
+
+    /// The same, with bytes that came in the same packet as the request.
+    pub(super) fn with_read(mut self, read: &[u8]) -> Self {
+        if let Some(open) = &mut self.0 {
+            open.unread = read.to_vec();
+        }
+        self
+    }
+}
+
+impl Future for Socket {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(open) = &mut self.0 else {
+            return Poll::Ready(());
+        };
+        let end = std::task::ready!(open.poll(cx));
+        if let Some(open) = self.0.take().filter(|_| end != End::Gone) {
+            tokio::spawn(open.finish());
+        }
+        Poll::Ready(())
+    }
+}
+
+impl Open {
+    /// Our close frame is out. Its echo is awaited, whatever comes before; then
+    /// the connection is closed.
+    async fn finish(mut self) {
+        let wait = self.app.config.ws.close_wait;
+        if !self.peer_closed {
+            let echo = poll_fn(|cx| self.poll_echo(cx));
+            // No echo in time is a peer that will not send one.
+            let _ = tokio::time::timeout(wait, echo).await;
+        }
+        let Self { port, peer, .. } = self;
+        linger(port.into_stream(), wait).await;
+        drop(peer);
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         loop {
             match self.port.poll_out(cx, &self.subscriber) {
