@@ -1,5 +1,6 @@
 //! Calls that must not stand where a connection is served, and marks of unfinished work.
 
+use super::modules;
 use super::tree::{Finding, Tree};
 use super::uses::named_paths;
 
@@ -60,10 +61,11 @@ const BANS: &[Ban] = &[
 
 /// Calls that have a replacement.
 pub(crate) fn calls(tree: &Tree) -> Vec<Finding> {
+    let tests = modules::test_files(tree);
     let mut findings = Vec::new();
     for (path, file) in tree
         .rust_below("crates/")
-        .filter(|(path, _)| path.contains("/src/"))
+        .filter(|(path, _)| path.contains("/src/") && !tests.contains(path))
     {
         let named = named_paths(&file.code);
         for ban in BANS

@@ -57,12 +57,14 @@ fn walk(
 fn graph(tree: &Tree, package: &str) -> Graph {
     let reached = modules::reached(tree, package);
     let source = format!("{package}src/");
+    let bins = format!("{source}bin/");
     let files: Vec<(&str, &[String])> = reached
         .iter()
-        .filter(|(path, _)| {
-            path.starts_with(&source) && !path.starts_with(&format!("{source}bin/"))
+        .filter(|(path, module)| {
+            // Code for tests may look anywhere.
+            path.starts_with(&source) && !path.starts_with(&bins) && !module.is_test
         })
-        .map(|(path, module)| (*path, module.as_slice()))
+        .map(|(path, module)| (*path, module.path.as_slice()))
         .collect();
     let top: BTreeSet<&String> = files
         .iter()
@@ -71,13 +73,6 @@ fn graph(tree: &Tree, package: &str) -> Graph {
     let mut graph = Graph::new();
     for (path, module) in &files {
         let Some(from) = module.first() else { continue };
-        // A file of tests may look anywhere.
-        if module
-            .iter()
-            .any(|name| name == "tests" || name.ends_with("_tests"))
-        {
-            continue;
-        }
         let Some(file) = tree.get(path) else { continue };
         for named in named_paths(&file.code) {
             let Some(to) = target(&named.path, module) else {

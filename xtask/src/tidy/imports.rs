@@ -1,6 +1,7 @@
 //! Imports run one way: proto and core know neither each other nor sockets nor clocks, the
 //! server introduces the two, the client and the load generator know the wire alone.
 
+use super::modules;
 use super::tree::{Finding, Tree};
 use super::uses::named_paths;
 
@@ -93,8 +94,15 @@ const ADDRESSES: &[&str] = &[
 /// Paths that a crate's code must not name. Its tests under `tests/` may.
 pub(crate) fn direction(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
+    let tests = modules::test_files(tree);
     for rule in DIRECTIONS {
-        for (path, file) in tree.rust_below(&format!("{}src/", rule.folder)) {
+        let sources = tree
+            .rust_below(&format!("{}src/", rule.folder))
+            .collect::<Vec<_>>();
+        for (path, file) in sources
+            .into_iter()
+            .filter(|(path, _)| !tests.contains(path))
+        {
             for named in named_paths(&file.code) {
                 let by_head = rule.paths.iter().find(|ban| starts_with(&named.path, ban));
                 let by_end = rule.ends.iter().find(|ban| ends_with(&named.path, ban));

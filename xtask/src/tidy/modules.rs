@@ -1,21 +1,34 @@
 //! The module tree of each package, walked from its roots the way the compiler does.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use super::lexer::{block_end, without_words};
 use super::tree::{Finding, Tree};
 
+/// One file's place in its package.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Module {
+    /// Its module path from its root; empty for a root.
+    pub(crate) path: Vec<String>,
+    /// It, or a module around it, is declared under `#[cfg(test)]`.
+    pub(crate) is_test: bool,
+}
+
 /// Rust files that no root reaches: they are not compiled, and nobody notices when they rot.
 pub(crate) fn dead_files(tree: &Tree) -> Vec<Finding> {
+    let packages: BTreeMap<&str, _> = tree
+        .packages()
+        .map(|folder| (folder, reached(tree, folder)))
+        .collect();
     let mut dead = Vec::new();
-    let packages: Vec<&str> = tree.packages().collect();
     for (path, _) in tree.rust_below("") {
         // The innermost package owns a file.
         let owner = packages
             .iter()
-            .filter(|folder| path.starts_with(**folder))
-            .max_by_key(|f| f.len());
-        let alive = owner.is_some_and(|folder| reached(tree, folder).contains_key(path));
+            .filter(|(folder, _)| path.starts_with(**folder))
+            .max_by_key(|(folder, _)| folder.len());
+        let alive = owner.is_some_and(|(_, reached)| reached.contains_key(path));
         if !alive {
             dead.push(Finding {
                 path: path.to_owned(),
@@ -28,26 +41,35 @@ pub(crate) fn dead_files(tree: &Tree) -> Vec<Finding> {
     dead
 }
 
-/// The files of a package that its roots reach, with each one's module path from its root
-/// (empty for a root).
-pub(crate) fn reached<'a>(tree: &'a Tree, package: &str) -> BTreeMap<&'a str, Vec<String>> {
-    let mut found = BTreeMap::new();
-    let mut open: Vec<(String, Vec<String>)> = roots(tree, package)
+/// Files of all packages that are compiled for tests alone.
+pub(crate) fn test_files(tree: &Tree) -> BTreeSet<&str> {
+    tree.packages()
+        .flat_map(|folder| reached(tree, folder))
+        .filter(|(_, module)| module.is_test)
+        .map(|(path, _)| path)
+        .collect()
+}
+
+/// The files of a package that its roots reach.
+pub(crate) fn reached<'a>(tree: &'a Tree, package: &str) -> BTreeMap<&'a str, Module> {
+    let mut found: BTreeMap<&str, Module> = BTreeMap::new();
+    let mut open: Vec<(String, Module)> = roots(tree, package)
         .into_iter()
-        .map(|root| (root, Vec::new()))
+        .map(|root| (root, Module::default()))
         .collect();
     while let Some((path, module)) = open.pop() {
-        let Some((path, file)) = tree.rust_below(&path).find(|(known, _)| *known == path) else {
+        let Some((path, file)) = tree.entry(&path) else {
             continue;
         };
         if found.contains_key(path) {
             continue;
         }
-        let folder = child_folder(path, module.is_empty());
+        let folder = child_folder(path, module.path.is_empty());
         for declared in declarations(&file.text) {
             let mut child = module.clone();
-            child.extend(declared.inside.iter().cloned());
-            child.push(declared.name.clone());
+            child.path.extend(declared.inside.iter().cloned());
+            child.path.push(declared.name.clone());
+            child.is_test |= declared.is_test;
             for candidate in declared.candidates(path, &folder) {
                 open.push((candidate, child.clone()));
             }
@@ -104,6 +126,7 @@ struct Declared {
     name: String,
     inside: Vec<String>,
     path: Option<String>,
+    is_test: bool,
 }
 
 impl Declared {
@@ -145,26 +168,31 @@ fn normal(path: &str) -> String {
 fn declarations(text: &str) -> Vec<Declared> {
     let code = without_words(text);
     let mut found = Vec::new();
-    collect(text, &code, 0, code.len(), &mut Vec::new(), &mut found);
+    let mut around = Around::default();
+    collect(text, &code, 0..code.len(), &mut around, &mut found);
     found
+}
+
+/// The inline modules around a declaration.
+#[derive(Default)]
+struct Around {
+    inside: Vec<String>,
+    is_test: bool,
 }
 
 fn collect(
     text: &str,
     code: &str,
-    from: usize,
-    to: usize,
-    inside: &mut Vec<String>,
+    range: Range<usize>,
+    around: &mut Around,
     found: &mut Vec<Declared>,
 ) {
-    let mut at = from;
-    while let Some(start) = code[at..to].find("mod ").map(|offset| at + offset) {
+    let mut at = range.start;
+    while let Some(start) = code[at..range.end].find("mod ").map(|offset| at + offset) {
         at = start + "mod ".len();
-        let is_word = code[..start]
-            .chars()
-            .next_back()
-            .is_none_or(|c| !c.is_alphanumeric() && c != '_');
-        let rest = code[at..to].trim_start();
+        let before = code[..start].chars().next_back();
+        let is_word = before.is_none_or(|c| !c.is_alphanumeric() && c != '_');
+        let rest = code[at..range.end].trim_start();
         let name: String = rest
             .chars()
             .take_while(|c| c.is_alphanumeric() || *c == '_')
@@ -173,29 +201,41 @@ fn collect(
         if !is_word || name.is_empty() {
             continue;
         }
+        let attributes = attributes(text, code, start);
+        let is_test = around.is_test || attributes.contains("#[cfg(test)]");
         if after.starts_with(';') {
+            let path = path_attribute(&attributes);
             found.push(Declared {
-                path: path_attribute(text, start),
                 name,
-                inside: inside.clone(),
+                inside: around.inside.clone(),
+                path,
+                is_test,
             });
         } else if after.starts_with('{') {
-            let open = to - after.len();
-            let end = block_end(code, open).min(to);
-            inside.push(name);
-            collect(text, code, open + 1, end, inside, found);
-            inside.pop();
+            let open = range.end - after.len();
+            let end = block_end(code, open).min(range.end);
+            let was_test = std::mem::replace(&mut around.is_test, is_test);
+            around.inside.push(name);
+            collect(text, code, open + 1..end, around, found);
+            around.inside.pop();
+            around.is_test = was_test;
             at = end;
         }
     }
 }
 
-/// `#[path = "…"]` among the attributes that stand right before a declaration. The literal is
-/// read from the text itself, because it is blanked in the code.
-fn path_attribute(text: &str, declaration: usize) -> Option<String> {
-    let before = text.get(..declaration)?;
-    let start = before.rfind([';', '}', '{']).map_or(0, |at| at + 1);
-    let (_, rest) = before[start..].split_once("#[path")?;
+/// The attributes (and comments) right before a declaration, read from the text itself because
+/// literals are blanked in the code.
+fn attributes(text: &str, code: &str, declaration: usize) -> String {
+    let start = code[..declaration]
+        .rfind([';', '}', '{'])
+        .map_or(0, |at| at + 1);
+    text.get(start..declaration).unwrap_or_default().to_owned()
+}
+
+/// `#[path = "…"]` among attributes.
+fn path_attribute(attributes: &str) -> Option<String> {
+    let (_, rest) = attributes.split_once("#[path")?;
     rest.split('"').nth(1).map(str::to_owned)
 }
 
@@ -257,12 +297,35 @@ mod tests {
     }
 
     #[test]
-    fn a_module_knows_its_path() {
+    fn a_module_knows_its_path_and_whether_it_is_for_tests_alone() {
         let tree = Tree::of(&[
-            ("a/src/lib.rs", "mod hub;"),
-            ("a/src/hub.rs", "mod shard;"),
+            ("a/Cargo.toml", ""),
+            (
+                "a/src/lib.rs",
+                "mod hub;\n#[cfg(test)]\nmod tests;\nmod last;\n",
+            ),
+            (
+                "a/src/hub.rs",
+                "mod shard;\n#[cfg(test)]\nmod tests { mod deep; }\n",
+            ),
             ("a/src/hub/shard.rs", ""),
+            ("a/src/hub/tests/deep.rs", ""),
+            ("a/src/last.rs", ""),
+            ("a/src/tests.rs", "mod child;"),
+            ("a/src/tests/child.rs", ""),
         ]);
-        assert_eq!(reached(&tree, "a/")["a/src/hub/shard.rs"], ["hub", "shard"]);
+        assert_eq!(
+            reached(&tree, "a/")["a/src/hub/shard.rs"].path,
+            ["hub", "shard"]
+        );
+        let tests: Vec<&str> = test_files(&tree).into_iter().collect();
+        assert_eq!(
+            tests,
+            [
+                "a/src/hub/tests/deep.rs",
+                "a/src/tests.rs",
+                "a/src/tests/child.rs"
+            ]
+        );
     }
 }

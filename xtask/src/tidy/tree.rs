@@ -124,6 +124,13 @@ impl Tree {
         self.files.get(path)
     }
 
+    /// One file with its path as the tree holds it.
+    pub(crate) fn entry(&self, path: &str) -> Option<(&str, &File)> {
+        self.files
+            .get_key_value(path)
+            .map(|(path, file)| (path.as_str(), file))
+    }
+
     /// All files in the order of their paths.
     pub(crate) fn files(&self) -> impl Iterator<Item = (&str, &File)> {
         self.files.iter().map(|(path, file)| (path.as_str(), file))
