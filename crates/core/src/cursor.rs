@@ -136,6 +136,11 @@ impl Cursor {
         self.seq
     }
 
+    /// The epoch under which it was given out.
+    pub fn epoch(self) -> Epoch {
+        self.epoch
+    }
+
     /// Reads what a client sent. Strict: only what [`fmt::Display`] writes is a
     /// cursor, so `-0`, `+1`, leading zeros and 2^64 are malformed. Never an
     /// error: a refused cursor is a `$gap`, not a 4xx.
@@ -213,6 +218,11 @@ impl Lineage {
         if self.0.len() > MAX_LINEAGE {
             self.0.remove(0);
         }
+    }
+
+    /// True for an epoch that it covers.
+    pub fn knows(&self, epoch: Epoch) -> bool {
+        self.0.iter().any(|(known, _)| *known == epoch)
     }
 
     /// The epoch that new messages get.

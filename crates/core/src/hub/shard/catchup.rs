@@ -175,6 +175,9 @@ impl Shard {
         let Ok(reply) = reply else {
             return self.pause(slot, self.hub.limits.broker_retry);
         };
+        if self.is_ahead(slot, &reply) {
+            return self.pause(slot, self.hub.limits.broker_retry);
+        }
         let lost = self.untold(slot, &reply.lost);
         let Some(behind) = self.behind(slot) else {
             return;
@@ -200,6 +203,19 @@ impl Shard {
             complete_through: reply.complete_through,
         };
         self.take_chunk(slot, chunk, &lost);
+    }
+
+    /// True where the broker has gone on under an epoch of which the feed has not
+    /// told yet: its log no longer has what this node stands on, and what it has
+    /// instead may not come before the cut is told.
+    fn is_ahead(&mut self, slot: Slot, reply: &ReadReply) -> bool {
+        let pos = self.pos;
+        let known = |stored: &Arc<Stored>| self.lineage.knows(stored.id.epoch);
+        let foreign = !reply.messages.iter().all(known);
+        self.behind(slot).is_some_and(|behind| {
+            let short = reply.complete_through < pos && reply.messages.is_empty();
+            foreign || short && reply.complete_through <= behind.cursor
+        })
     }
 
     /// The losses that concern this subscriber and were not told yet; marks them
@@ -389,8 +405,13 @@ impl Shard {
             State::Live => pos.max(sub.served),
             State::Behind(behind) => behind.cursor,
         };
-        sub.served = sub.served.min(end);
-        sub.ahead = None;
+        if sub.served >= first {
+            sub.served = end;
+            sub.ahead = None;
+        }
+        if sub.answer_at.is_some_and(|at| at.seq() >= first) {
+            sub.answer_at = Some(cursor);
+        }
         if let State::Behind(behind) = &mut sub.state {
             for floor in &mut behind.floors {
                 *floor = (*floor).min(end);

@@ -90,6 +90,11 @@ impl Shard {
             // An unreachable top is never a gap.
             return self.pause(slot, self.hub.limits.broker_retry);
         };
+        if top.lineage.knows(cursor.epoch()) && !self.lineage.knows(cursor.epoch()) {
+            // The feed has yet to tell of the cut: what this node stands on now is
+            // not what the cursor means.
+            return self.pause(slot, self.hub.limits.broker_retry);
+        }
         match top.lineage.resolve(cursor, top.seq) {
             Resolved::At(seq) if seq <= pos => self.begin(slot, seq),
             Resolved::At(seq) => self.begin_ahead(slot, seq),
