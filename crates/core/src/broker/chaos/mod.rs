@@ -161,6 +161,12 @@ impl ChaosBroker {
         self.shared.state.lock().history.clone()
     }
 
+    /// [`Self::history`] without its first `from` events.
+    pub fn history_from(&self, from: usize) -> Vec<ChaosEvent> {
+        let state = self.shared.state.lock();
+        state.history.get(from..).unwrap_or_default().to_vec()
+    }
+
     /// True where nothing waits: no append, no acknowledgement, no answer, and
     /// every feed has brought everything.
     pub fn is_quiet(&self) -> bool {
