@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fanwire_core::clock::{Clock, Instant};
+use fanwire_core::error::Code;
 use fanwire_core::hub::{Attach, End, FormId, Heartbeat, Kind, Start, Subscriber, Writer};
 use fanwire_core::key::SocketId;
 use fanwire_core::message::Keys;
@@ -169,7 +170,9 @@ impl Client {
             handle.send(Bytes::from(format!("Y {}\n", link.sent)));
         }
         handle.pong(Bytes::from_static(b"K\n"));
-        link.slow |= times > 1;
+        // With a message in the outbox that is larger than twice its limit, one
+        // reply is too many.
+        link.slow = true;
         cx.book
             .count(if times > 1 { "reply flood" } else { "reply" });
         Ok(())
@@ -418,6 +421,8 @@ impl Client {
             End::Gap(_) => ("ended for a gap", self.form == 1),
             End::Slow => ("ended slow", link.slow || self.greed < 100),
             End::Silent => ("ended silent", link.slow),
+            // A poll that the broker left without an answer.
+            End::Refused(why) if why.code == Code::Unavailable => ("ended unavailable", self.once),
             End::Refused(_) => ("ended refused", cx.withdrawals > 0),
             End::Shutdown => ("ended by shutdown", false),
             End::Fault => ("ended by a fault", link.poisoned),
@@ -426,7 +431,9 @@ impl Client {
         };
         cx.book.count(what);
         ensure(cause, &format!("P7: {} {what} without cause", link.conn))?;
-        let whole = matches!(end, End::Answered | End::Gap(_));
+        // Whoever does not read may miss the last words of a stream, but no
+        // answer is cut short and called one.
+        let whole = *end == End::Answered;
         ensure(
             !whole || link.parser.is_empty(),
             "half a unit before an orderly end",
@@ -482,9 +489,8 @@ impl Link {
         }
         let never = cx.withdrawn_at.is_some() && self.came_closed == Some(cx.withdrawals);
         ensure(!never, "heard without a right")?;
-        let late = cx
-            .withdrawn_at
-            .is_some_and(|top| heard.id.as_ref().is_some_and(|id| id.1 > top));
+        let since = heard.id.as_ref().and_then(|id| cx.kept_since.get(id));
+        let late = cx.withdrawn_at.is_some() && since.is_some();
         ensure(!late, "published after the right was withdrawn, yet heard")
     }
 

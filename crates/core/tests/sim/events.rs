@@ -31,6 +31,8 @@ pub struct Entry {
     pub cost: usize,
     /// When it was sequenced, in milliseconds.
     pub at: u64,
+    /// The broker lost it.
+    pub gone: bool,
 }
 
 /// Where a stream asked to start.
@@ -109,8 +111,6 @@ pub enum Event {
     Cut(String, u64),
     /// Everything up to here will never come again.
     Lost(u64),
-    /// The authoritative top could not be asked.
-    TopFailed,
     Attach(Sub),
     /// By connection.
     Rx(String, Rx),

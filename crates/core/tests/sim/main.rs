@@ -87,6 +87,12 @@ fn promises_hold_over_the_memory_broker() {
     println!("{seen:#?}");
 }
 
+#[test]
+fn promises_hold_over_a_broker_that_misbehaves() {
+    let seen = walk(Over::Chaos, "promises_hold_over_a_broker_that_misbehaves");
+    println!("{seen:#?}");
+}
+
 /// `FANWIRE_MUTANT=list` prints the deliberate bugs, one a line, each of which
 /// must make this target fail when it is switched on.
 #[cfg(feature = "mutants")]

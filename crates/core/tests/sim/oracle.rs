@@ -34,7 +34,6 @@ pub struct Oracle {
     streams: HashMap<String, Stream>,
     lost: u64,
     now: u64,
-    top_failed: u64,
 }
 
 #[derive(Clone, Default)]
@@ -46,14 +45,12 @@ struct Stream {
     open: bool,
     /// One of these reasons must be told; none if the first is "?".
     owed: Vec<&'static str>,
-    /// By channel: through where, and whether what is held may be left out too.
-    told: HashMap<String, (u64, bool)>,
-    rewound: HashSet<String>,
+    /// Channel, epoch, through where, and whether what is held may be left out too.
+    told: Vec<(String, usize, u64, bool)>,
     heard: HashMap<String, u64>,
     volatile: HashSet<String>,
     /// Below a start in history.
-    below: HashSet<u64>,
-    top_then: (u64, u64),
+    below: HashSet<At>,
 }
 
 impl Oracle {
@@ -75,8 +72,14 @@ impl Oracle {
             Event::Kept(entry) => return self.kept(entry),
             Event::Volatile(entry) => drop(self.volatile.insert(entry.body.clone(), entry)),
             Event::Cut(epoch, first) => self.epochs.push((epoch, first)),
-            Event::Lost(through) => self.lost = self.lost.max(through),
-            Event::TopFailed => self.top_failed += 1,
+            Event::Lost(through) => {
+                self.lost = self.lost.max(through);
+                let gone = self
+                    .log
+                    .iter_mut()
+                    .filter(|(_, entry)| entry.id.1 <= through);
+                gone.for_each(|(_, entry)| entry.gone = true);
+            }
             Event::Attach(sub) => self.attach(sub),
             Event::Published(scope, body, said) => return self.published(scope, &body, said),
             Event::Rx(conn, rx) => {
@@ -104,9 +107,12 @@ impl Oracle {
 
     /// The newest seq there is.
     pub fn top(&self) -> u64 {
-        let now = self.epochs.len() - 1;
-        let newest = self.view(now).map(|entry| entry.id.1).max();
-        newest.unwrap_or(0).max(self.epochs[now].1 - 1)
+        self.top_of(self.epochs.len() - 1)
+    }
+
+    fn top_of(&self, epoch: usize) -> u64 {
+        let newest = self.view(epoch).map(|entry| entry.id.1).max();
+        newest.unwrap_or(0).max(self.epochs[epoch].1 - 1)
     }
 
     /// The log as it was under an epoch, without what cuts had taken away by then.
@@ -145,7 +151,7 @@ impl Oracle {
             let log = self.log.iter().map(|(_, other)| other);
             log.filter(to).map(|other| other.cost)
         };
-        let young = self.now < entry.at + keeps.ttl && entry.id.1 > self.lost;
+        let young = self.now < entry.at + keeps.ttl && !entry.gone;
         self.exact
             && young
             && newer().count() < keeps.messages
@@ -199,11 +205,10 @@ impl Oracle {
     }
 
     fn attach(&mut self, sub: Sub) {
-        let (epoch, pos, top_then) = (sub.cuts, sub.applied, (self.top(), self.top_failed));
+        let (epoch, pos) = (sub.cuts, sub.applied);
         let mut stream = Stream {
             epoch,
             pos,
-            top_then,
             sub,
             ..Stream::default()
         };
@@ -225,7 +230,7 @@ impl Oracle {
             .epoch(epoch)
             .filter(|of| self.cut(*of, now) >= self.epochs[*of].1);
         if let Some(of) = known {
-            let cut = self.cut(of, now);
+            let (cut, served) = (self.cut(of, now), stream.sub.applied.min(*seq));
             (stream.epoch, stream.pos) = (of, *seq);
             match self.epochs[of].1 {
                 first if seq + 1 < first => stream.owed = vec!["malformed"],
@@ -240,7 +245,7 @@ impl Oracle {
                     .sub
                     .channels
                     .iter()
-                    .map(|channel| (channel.clone(), *seq));
+                    .map(|channel| (channel.clone(), served));
                 stream.heard = heard.collect();
             }
         } else {
@@ -254,6 +259,11 @@ impl Oracle {
 
     fn received(&mut self, stream: &mut Stream, rx: &Rx) -> Verdict {
         hold!(!stream.open || !matches!(rx, Rx::Ready(_)), "$ready twice");
+        // While the broker cannot be asked, a poll's own cursor is still good.
+        let own = |at: &At| stream.sub.from == From::After(format!("{}-{}", at.0, at.1));
+        if !stream.open && !stream.owed.is_empty() && matches!(rx, Rx::Answer(at) if own(at)) {
+            return Ok(());
+        }
         if !stream.open && !matches!(rx, Rx::Gap(Told { id: None, .. }) | Rx::EndGap(_)) {
             self.opened(stream)?;
         }
@@ -261,45 +271,54 @@ impl Oracle {
             Rx::Ready(at) | Rx::Cursor(at) | Rx::Answer(at) => self.point(stream, at),
             Rx::Message(heard) => self.message(stream, heard),
             Rx::Gap(told) => self.gap(stream, told),
-            Rx::EndGap(cursor) => self.ended(stream, cursor.1),
+            Rx::EndGap(cursor) => self.ended(stream, cursor),
         }
     }
 
     /// The end of the opening block: what had to be told has been.
     fn opened(&mut self, stream: &mut Stream) -> Verdict {
         stream.open = true;
-        let Stream {
-            sub, told, rewound, ..
-        } = &*stream;
-        let told = |channel: &String| told.contains_key(channel) || rewound.contains(channel);
+        let Stream { sub, told, .. } = &*stream;
+        let told = |channel: &String| told.iter().any(|told| told.0 == *channel);
         let told = sub.channels.iter().all(told);
-        let grown = stream.owed == ["future"] && (self.top(), self.top_failed) != stream.top_then;
-        let excused = stream.owed.first().is_none_or(|first| *first == "?") || grown;
+        // By now there may be what the cursor was ahead of.
+        let ahead = match &sub.from {
+            From::After(text) if stream.owed.contains(&"future") => read(text),
+            _ => None,
+        };
+        let there = |at: &At| self.log.iter().any(|(_, entry)| entry.id == *at);
+        let grown = ahead.filter(|at| !told && there(at));
+        let excused = stream.owed.first().is_none_or(|first| *first == "?") || grown.is_some();
         hold!(told || excused, "P3: {:?} not told", stream.owed);
-        let view = || self.view(self.epochs.len() - 1);
         let listens = |key: &&String| sub.channels.contains(key);
-        let newer = |entry: &Entry, counts: &dyn Fn(&&String) -> bool| {
-            view()
-                .filter(|other| {
-                    other.id.1 > entry.id.1 && other.targets.iter().any(|key| counts(&key))
-                })
+        let newer = |entry: &Entry, epoch, counts: &dyn Fn(&&String) -> bool| {
+            let newer = self.view(epoch).filter(|other| other.id.1 > entry.id.1);
+            newer
+                .filter(|other| other.targets.iter().any(|key| counts(&key)))
                 .count()
         };
-        let below = |entry: &&Entry| {
+        let below = |entry: &Entry, epoch| {
             let mut mine = entry.targets.iter().filter(listens);
             match sub.from {
-                From::Rewind(n) => {
-                    mine.all(|own| newer(entry, &|key| *key == own) >= n || !self.held(entry, own))
-                }
-                From::Newest(n) if newer(entry, &listens) >= n => true,
+                From::Rewind(n) => mine.all(|own| {
+                    newer(entry, epoch, &|key| *key == own) >= n || !self.held(entry, own)
+                }),
+                From::Newest(n) if newer(entry, epoch, &listens) >= n => true,
                 From::Latest => false,
                 From::After(_) if !stream.owed.contains(&"epoch_unknown") => false,
                 _ => !mine.any(|own| self.held(entry, own)),
             }
         };
-        let below = view().filter(below).map(|entry| entry.id.1).collect();
-        if let (From::After(text), true, false) = (&sub.from, grown, told) {
-            stream.pos = read(text).map_or(stream.pos, |at| at.1);
+        // The node may not have heard of the newest epochs yet.
+        let epochs = stream.epoch.min(stream.sub.cuts)..self.epochs.len();
+        let below = epochs.flat_map(|epoch| {
+            self.view(epoch)
+                .filter(move |entry| below(entry, epoch))
+                .map(|entry| entry.id.clone())
+        });
+        let below = below.collect();
+        if let Some((epoch, seq)) = grown {
+            (stream.pos, stream.epoch) = (seq, self.epoch(&epoch).unwrap_or(0));
         }
         stream.below = below;
         Ok(())
@@ -309,20 +328,12 @@ impl Oracle {
     fn serve(&self, stream: &mut Stream, epoch: usize, end: u64) -> Verdict {
         if epoch > stream.epoch {
             let first = self.cut(stream.epoch, epoch);
-            for (channel, heard) in &stream.heard {
-                let told = *heard < first || stream.rewound.contains(channel);
-                hold!(
-                    told,
-                    "P3: {channel} served through {heard}, cut at {first}, not told"
-                );
-            }
+            let untold = stream.heard.iter().find(|(_, heard)| **heard >= first);
+            hold!(
+                untold.is_none(),
+                "P3: served {untold:?}, cut at {first}, not told"
+            );
             (stream.epoch, stream.pos) = (epoch, stream.pos.min(first - 1));
-            stream.heard.retain(|_, heard| *heard < first);
-            stream
-                .told
-                .values_mut()
-                .for_each(|told| told.0 = told.0.min(first - 1));
-            stream.rewound.clear();
         }
         let between = |entry: &&Entry| stream.pos < entry.id.1 && entry.id.1 < end;
         for entry in self.view(stream.epoch).filter(between) {
@@ -337,9 +348,15 @@ impl Oracle {
         let Some(label) = entry.label(channels, conn) else {
             return true;
         };
+        let of = self.epoch(&entry.id.0);
+        // What is cut away by now is owed to nobody.
+        let cut = self.cut(of.unwrap_or(0), self.epochs.len() - 1);
         let told = |key: &String| {
-            let told = stream.told.get(key).filter(|told| told.0 >= entry.id.1);
-            told.is_some_and(|(_, anyway)| *anyway || !self.held(entry, key))
+            let covers = |epoch, through| Some(epoch) >= of && through >= entry.id.1;
+            stream.told.iter().any(|(channel, epoch, through, anyway)| {
+                let covers = channel == key && covers(*epoch, *through);
+                covers && (*anyway || !self.held(entry, key))
+            })
         };
         let conflates = self
             .rules
@@ -349,7 +366,8 @@ impl Oracle {
             let later = other.id.1 > entry.id.1 && other.key == entry.key;
             later && other.label(channels, conn) == Some(label)
         };
-        stream.below.contains(&entry.id.1)
+        entry.id.1 >= cut
+            || stream.below.contains(&entry.id)
             || entry
                 .targets
                 .iter()
@@ -369,7 +387,7 @@ impl Oracle {
             "P1: the cursor goes back behind {}",
             stream.pos
         );
-        let top = self.top().max(stream.top_then.0);
+        let top = self.top_of(of);
         hold!(
             at.1 <= top || stream.owed.contains(&"future"),
             "the cursor is ahead of {top}"
@@ -398,6 +416,8 @@ impl Oracle {
             "it is not for this stream, but for {label:?}"
         );
         let (of, seq) = (self.epoch(&entry.id.0).unwrap_or(0), entry.id.1);
+        let cut = self.cut(of, stream.epoch);
+        hold!(seq < cut, "P1: cut away at {cut} before this stream began");
         self.serve(stream, of, seq)?;
         if heard.id.is_none() {
             hold!(
@@ -433,14 +453,18 @@ impl Oracle {
         );
         let through = gap.lost.as_ref().map_or(gap.cursor.1, |lost| lost.1);
         let reason = gap.reason.as_str();
-        let owed = stream.owed.contains(&reason) || stream.owed.first() == Some(&"?");
+        // A cut that the node had not heard of changes what a cursor is.
+        let since = !stream.open && self.epochs.len() > stream.sub.cuts + 1;
+        let owed = since || stream.owed.contains(&reason);
         if reason == "rewound" {
-            hold!(self.rewinds(stream) || owed, "P3: rewound without a cut");
+            hold!(owed || self.rewinds(stream), "P3: rewound without a cut");
             stream.pos = stream.pos.min(gap.cursor.1);
-            stream.rewound.insert(gap.channel.clone());
+            stream.heard.remove(&gap.channel);
+            stream.told.push((gap.channel.clone(), 0, 0, false));
             return Ok(());
         }
         if let Some(id) = &gap.id {
+            self.serve(stream, self.epoch(&id.0).unwrap_or(0), 0)?;
             let behind = stream.heard.values().all(|heard| *heard <= id.1);
             hold!(behind, "P1: the gap's id goes back behind what was served");
             self.serve(stream, self.epoch(&id.0).unwrap_or(0), id.1 + 1)?;
@@ -453,30 +477,44 @@ impl Oracle {
         } else {
             hold!(owed && !stream.open, "P3: {reason} where {:?}", stream.owed);
         }
+        if reason == "epoch_unknown" {
+            (stream.pos, stream.owed) = (0, vec!["epoch_unknown"]);
+            stream.heard.clear();
+        }
         let anyway = matches!(reason, "malformed" | "empty" | "future");
-        let told = stream.told.entry(gap.channel.clone()).or_default();
-        *told = (told.0.max(through).max(gap.cursor.1), told.1 || anyway);
+        if anyway {
+            stream.pos = stream.pos.min(gap.cursor.1);
+        }
+        let epoch = self.epoch(&gap.cursor.0).unwrap_or(0);
+        let through = through.max(gap.cursor.1);
+        stream
+            .told
+            .push((gap.channel.clone(), epoch, through, anyway));
         Ok(())
     }
 
-    /// Whether a cut took away what the stream may have been served.
+    /// Whether a cut took away, since it came, what the stream may have been served.
     fn rewinds(&self, stream: &Stream) -> bool {
-        let first = self.cut(stream.epoch, self.epochs.len() - 1);
-        self.log
-            .iter()
-            .any(|(of, entry)| *of <= stream.epoch && entry.id.1 >= first)
+        let (then, now) = (stream.sub.cuts, self.epochs.len() - 1);
+        let cut = |of, seq| self.cut(of, now) <= seq && seq < self.cut(of, then);
+        self.log.iter().any(|(of, entry)| cut(*of, entry.id.1))
     }
 
     /// Whether something of `channel` is gone that the stream had not had.
     fn cause(&mut self, stream: &Stream, channel: &str, through: u64) -> bool {
         let mut log = self.log.iter().map(|(_, entry)| entry);
+        let at_cut = self.epochs[1..]
+            .iter()
+            .any(|(_, first)| *first == through + 1);
         let off = self
             .rules
             .get(namespace(channel))
             .is_some_and(|keeps| keeps.messages == 0);
         let concerns = |key: &String| key == channel || off && namespace(key) == namespace(channel);
         let gone = |entry: &Entry| {
-            let missed = stream.pos < entry.id.1 && entry.id.1 <= through;
+            // A loss that a cut went below is known up to the cut alone.
+            let lowered = at_cut && entry.id.1 > through;
+            let missed = lowered || stream.pos < entry.id.1 && entry.id.1 <= through;
             missed && entry.targets.iter().any(concerns) && !self.held(entry, channel)
         };
         if log.any(gone) || self.lost > stream.pos {
@@ -488,21 +526,14 @@ impl Oracle {
     }
 
     /// A form without gaps ended for one: nothing that is held may be left out.
-    fn ended(&mut self, stream: &mut Stream, through: u64) -> Verdict {
-        let anyway = !stream.owed.is_empty();
-        let channels = stream.sub.channels.clone();
-        let cause = channels
-            .iter()
-            .any(|channel| self.cause(stream, channel, through));
-        hold!(
-            cause || anyway || self.rewinds(stream),
-            "P3: ended for a gap without cause"
-        );
-        let told = channels
-            .into_iter()
-            .map(|channel| (channel, (through, anyway)));
-        stream.told = told.collect();
-        stream.rewound = stream.sub.channels.iter().cloned().collect();
+    fn ended(&mut self, stream: &mut Stream, (epoch, through): &At) -> Verdict {
+        let (anyway, of) = (!stream.owed.is_empty(), self.epoch(epoch).unwrap_or(0));
+        let mut cause = anyway || self.rewinds(stream);
+        for channel in stream.sub.channels.clone() {
+            cause |= self.cause(stream, &channel, *through);
+            stream.told.push((channel, of, *through, anyway));
+        }
+        hold!(cause, "P3: ended for a gap without cause");
         self.serve(stream, stream.epoch, through + 1)
     }
 }

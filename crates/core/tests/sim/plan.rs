@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use fanwire_core::broker::Faults;
 use fanwire_core::key::{Key, Namespace};
 use fanwire_core::limits::Limits;
 use fanwire_core::namespace::{Access, History, Namespaces, Rules};
@@ -21,7 +22,8 @@ pub enum Over {
 
 #[derive(Clone, Debug)]
 pub struct Plan {
-    pub over: Over,
+    /// Of the broker that misbehaves; none over the one in memory.
+    pub faults: Option<Faults>,
     pub limits: Limits,
     pub shards: usize,
     pub clients: usize,
@@ -67,11 +69,18 @@ impl Plan {
                 limits.log_bytes = rng.between(1_500, 8_000);
             }
         }
+        let faults = (over == Over::Chaos).then(|| faults(rng));
         let trouble = Trouble {
             slow: *rng.pick(&[0, 30, 80]),
             unavailable: *rng.pick(&[0, 0, 15]),
             refused: *rng.pick(&[0, 5]),
             unknown: *rng.pick(&[0, 8]),
+        };
+        // The other broker brings its own.
+        let trouble = if faults.is_some() {
+            Trouble::default()
+        } else {
+            trouble
         };
         let mut history = || History {
             messages: *rng.pick(&[2, 6, 20, 200]),
@@ -85,7 +94,7 @@ impl Plan {
             ("priv", history(), false),
         ];
         Self {
-            over,
+            faults,
             limits,
             shards: rng.between(1, 3),
             clients: rng.between(3, 8),
@@ -134,4 +143,23 @@ impl Plan {
 /// A channel as core has it.
 pub fn key(channel: &str) -> Key {
     Key::parse(channel.as_bytes()).unwrap_or_else(|why| panic!("{channel}: {why}"))
+}
+
+/// All faults, or some, or only what is slow.
+fn faults(rng: &mut Rng) -> Faults {
+    let mut faults = match rng.below(10) {
+        0 => Faults::none(),
+        1 | 2 => Faults::slow(),
+        _ => Faults::all(),
+    };
+    if rng.percent(30) {
+        (faults.cut, faults.cut_most) = (0, 0);
+    }
+    if rng.percent(30) {
+        (faults.lose, faults.lose_most) = (0, 0);
+    }
+    if rng.percent(30) {
+        (faults.hold_feed, faults.stall) = (0, 0);
+    }
+    faults
 }

@@ -253,7 +253,9 @@ impl Publisher {
         match answer {
             Ok(Appended::Volatile) => {
                 cx.book.count("volatile");
-                let mistaken = !order.draft.volatile || order.forged;
+                // A cut forgets keys with their messages.
+                let forged = order.forged && cx.cuts == 0;
+                let mistaken = !order.draft.volatile || forged;
                 if mistaken {
                     Err("P4: answered as volatile".into())
                 } else {
@@ -271,9 +273,6 @@ impl Publisher {
                         brief(&order.body)
                     ));
                 }
-                if order.acked && !duplicate && flight.cuts == cx.tap.notes.lock().cuts {
-                    return Err(format!("P4: {} acked anew", brief(&order.body)));
-                }
                 let waited = cx.time.now() - flight.since >= cx.plan.limits.applied_wait;
                 let cut = flight.cuts != cx.tap.notes.lock().cuts;
                 if !waited && !cut && cx.hub.applied().0 < id.1 {
@@ -281,6 +280,7 @@ impl Publisher {
                 }
                 let fresh = !duplicate && !order.unsure;
                 if let Some(after) = flight.after.filter(|_| fresh && !cut)
+                    && after.0 == id.0
                     && after.1 >= id.1
                 {
                     return Err(format!(

@@ -83,6 +83,7 @@ pub fn entry(message: &Message, epoch: String, seq: u64, at: u64) -> Entry {
         body,
         cost: message.cost(),
         at,
+        gone: false,
     }
 }
 
@@ -140,9 +141,6 @@ impl Tap {
             };
             if answer.is_err() {
                 notes.lock().count(what);
-                if what == "top unavailable" {
-                    notes.lock().events.push(Event::TopFailed);
-                }
             }
             answer
         })

@@ -27,11 +27,6 @@ pub enum Unit {
     End(String),
 }
 
-/// A cursor in the oracle's words.
-pub fn at(cursor: Cursor) -> At {
-    split(&cursor.to_string())
-}
-
 fn split(text: &str) -> At {
     let (epoch, seq) = text.split_once('-').unwrap_or(("?", "0"));
     (epoch.to_owned(), seq.parse().unwrap_or(0))

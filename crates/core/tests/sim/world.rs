@@ -1,11 +1,12 @@
 //! One world: a broker, a hub with its shards, clients and publishers, and the
 //! seed that says who takes the next small step.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use fanwire_core::broker::{Broker, MemoryBroker};
+use fanwire_core::broker::{Broker, ChaosBroker, MemoryBroker};
 use fanwire_core::clock::{Clock, Instant};
 use fanwire_core::cursor::Epoch;
 use fanwire_core::hub::{Encoder, Hub, HubConfig, Shard};
@@ -63,16 +64,18 @@ impl World {
         let exec = Exec::new(time.clone());
         let door = Door::new(plan.namespaces(true));
         let epoch = Epoch(rng.next() >> 20);
-        let broker: Arc<dyn Broker> = match over {
-            Over::Memory | Over::Chaos => Arc::new(MemoryBroker::new(
-                &plan.limits,
-                door.clone(),
-                time.clone(),
-                epoch,
-                rng.next(),
-            )),
+        let mut chaos = None;
+        let seed = rng.next();
+        let (limits, guard, clock) = (&plan.limits, door.clone(), time.clone());
+        let broker: Arc<dyn Broker> = match &plan.faults {
+            None => Arc::new(MemoryBroker::new(limits, guard, clock, epoch, seed)),
+            Some(faults) => {
+                let faults = faults.clone();
+                let broker = ChaosBroker::new(limits, guard, clock, epoch, seed, faults);
+                chaos.insert(Arc::new(broker)).clone()
+            }
         };
-        let acks = over == Over::Memory;
+        let acks = chaos.is_none();
         let tap = Tap::new(broker, acks, exec.clone(), time.clone(), rng.fork());
         *tap.trouble.lock() = plan.trouble;
         let config = HubConfig {
@@ -99,12 +102,16 @@ impl World {
             time,
             exec,
             tap,
+            chaos,
+            told: 0,
+            cuts: 0,
             door,
             hub,
             oracle,
             book,
             withdrawn_at: None,
             withdrawals: 0,
+            kept_since: HashSet::new(),
             graves: Vec::new(),
             open: Vec::new(),
             used: Vec::new(),
@@ -150,6 +157,7 @@ impl World {
                 self.publishers[at].act(&mut self.cx)?;
             }
             50 => self.misfortune()?,
+            51..=60 if self.cx.chaos.is_some() => self.stir(),
             _ => {
                 // Where nobody can go on, mostly a client does something.
                 if !self.turn_something()? && self.cx.rng.percent(20) {
@@ -176,6 +184,13 @@ impl World {
         }
     }
 
+    /// The broker does some of what is pending.
+    fn stir(&mut self) {
+        if let Some(chaos) = &self.cx.chaos {
+            chaos.step();
+        }
+    }
+
     /// Closes the private namespace, or opens it again.
     fn withdraw(&mut self) -> Verdict {
         self.cx.sync()?;
@@ -183,6 +198,7 @@ impl World {
         self.cx.withdrawn_at = close.then(|| self.cx.oracle.top());
         self.cx.door.replace(self.cx.plan.namespaces(!close));
         if close {
+            self.cx.kept_since.clear();
             self.cx.withdrawals += 1;
             self.cx.book.count("permits withdrawn");
             self.cx.hub.recheck();
@@ -323,6 +339,10 @@ impl World {
     /// while those who are stalled stay so; then they too.
     fn rest(&mut self) -> Verdict {
         *self.cx.tap.trouble.lock() = Trouble::default();
+        if let Some(chaos) = &self.cx.chaos {
+            chaos.settle();
+        }
+        self.cx.sync()?;
         if self.cx.withdrawn_at.is_some() {
             self.withdraw()?;
         }
@@ -383,6 +403,31 @@ impl World {
         let notes = self.cx.tap.notes.lock();
         for (what, times) in &notes.counts {
             self.cx.book.add(what, *times);
+        }
+        let Some(chaos) = &self.cx.chaos else { return };
+        let seen = chaos.counts();
+        for (what, times) in [
+            ("append held", seen.held_appends),
+            ("append refused", seen.rejected),
+            ("outcome unknown, kept", seen.unknown_kept),
+            ("outcome unknown, lost", seen.unknown_lost),
+            ("ack before feed", seen.acks_before_feed),
+            ("ack after feed", seen.acks_after_feed),
+            ("batch split", seen.batches_split),
+            ("batch joined", seen.batches_joined),
+            ("feed stalls", seen.stalls),
+            ("read held", seen.held_reads),
+            ("read stale", seen.stale_reads),
+            ("read short", seen.short_reads),
+            ("epoch cut", seen.cuts),
+            ("acked, then cut", seen.acked_then_cut),
+            ("cut before it was fed", seen.cut_unfed),
+            ("feed lost", seen.losses),
+            ("lost before it was fed", seen.lost_unfed),
+            ("answer ahead of the feed", seen.answers_ahead_of_feed),
+            ("epoch ahead of the feed", seen.epochs_ahead_of_feed),
+        ] {
+            self.cx.book.add(what, times);
         }
     }
 }
