@@ -1,0 +1,389 @@
+//! The loop: opening, cutting and stalling clients, and one turn after another.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use rustix::net::sockopt;
+
+use super::client::{Client, Conn, Phase, Stage};
+use super::ledger::Ledger;
+use super::meter::Meter;
+use super::schedule::Schedule;
+use crate::adapter::{Kind, Transport};
+use crate::error::{Error, Result};
+use crate::host::Processes;
+use crate::marker::{MAX_SENDERS, Scanner};
+use crate::net::{self, Connect, Poller, Ready};
+use crate::rng::Rng;
+
+/// Bytes read at once.
+const READ: usize = 256 << 10;
+/// Room in front of what is read, for what was left of the last read.
+pub(super) const CARRY: usize = 8 << 10;
+/// A receive buffer that fills soon (the kernel doubles it).
+const SMALL_BUFFER: usize = 4 << 10;
+/// Messages sent in one turn: reading must not wait longer.
+const SENDS_PER_TURN: usize = 64;
+
+/// What a load is made of.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    pub(crate) addr: SocketAddr,
+    /// The `Host` of its requests.
+    pub(crate) host: String,
+    pub(crate) transport: Transport,
+    /// Bytes of a message, at least a marker's.
+    pub(crate) payload: usize,
+    pub(crate) seed: u64,
+    /// Stands in the channels' names, so that no two runs meet.
+    pub(crate) tag: String,
+    /// The server's process, where it runs here.
+    pub(crate) server: Option<u32>,
+    /// The channel of each client, and whether it publishes.
+    pub(crate) clients: Vec<(usize, bool)>,
+}
+
+/// How clients are opened.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Open {
+    /// Connections on the way at once.
+    pub(crate) at_once: usize,
+    pub(crate) within: Duration,
+}
+
+impl Default for Open {
+    fn default() -> Open {
+        Open {
+            at_once: 64,
+            within: Duration::from_secs(60),
+        }
+    }
+}
+
+/// The clients and their connections. Client `n` has its stream at `2n`, the
+/// connection that publishes at `2n + 1`.
+pub(crate) struct Engine {
+    pub(super) setup: Setup,
+    pub(super) clients: Vec<Client>,
+    pub(super) conns: Vec<Option<Conn>>,
+    pub(super) channels: Vec<Vec<u8>>,
+    pub(super) poller: Poller,
+    pub(super) scanner: Scanner,
+    pub(super) scratch: Vec<u8>,
+    pub(super) wire: Vec<u8>,
+    pub(super) message: Vec<u8>,
+    /// Clients that became ready since it was last emptied.
+    pub(super) opened: Vec<u32>,
+    /// Streams keep their cursor up to date.
+    pub(super) track_cursors: bool,
+    /// The next clients get a small receive buffer.
+    pub(super) small_buffers: bool,
+    pub(crate) ledger: Ledger,
+    pub(crate) meter: Meter,
+    pub(crate) rng: Rng,
+    connects: usize,
+    ready: Vec<Ready>,
+    start: Instant,
+    /// How late sends were, at worst, in nanoseconds.
+    pub(crate) latest_send: u64,
+}
+
+impl Engine {
+    pub(crate) fn new(setup: Setup) -> Result<Engine> {
+        if setup.clients.len() > MAX_SENDERS as usize {
+            return Err(Error::new("too many clients"));
+        }
+        let (channels, sends): (Vec<usize>, Vec<bool>) = setup.clients.iter().copied().unzip();
+        let names = channels.iter().max().map_or(0, |most| most + 1);
+        let mut conns = Vec::new();
+        conns.resize_with(2 * setup.clients.len(), || None);
+        Ok(Engine {
+            clients: sends.iter().map(|&sends| Client::new(sends)).collect(),
+            conns,
+            channels: (0..names)
+                .map(|n| format!("bench-{}-{n}", setup.tag).into_bytes())
+                .collect(),
+            poller: Poller::new()?,
+            scanner: Scanner::new(),
+            scratch: vec![0; CARRY + READ],
+            wire: Vec::new(),
+            message: Vec::new(),
+            opened: Vec::new(),
+            track_cursors: false,
+            small_buffers: false,
+            ledger: Ledger::new(&channels, &sends),
+            meter: Meter::new(setup.server.map(Processes::of)),
+            rng: Rng::new(setup.seed),
+            connects: 0,
+            ready: Vec::new(),
+            start: Instant::now(),
+            latest_send: 0,
+            setup,
+        })
+    }
+
+    /// Nanoseconds since the load began.
+    pub(crate) fn now(&self) -> u64 {
+        self.start.elapsed().as_nanos() as u64
+    }
+
+    pub(crate) fn count(&self) -> u32 {
+        self.clients.len() as u32
+    }
+
+    /// Opens these clients; comes back when all are subscribed.
+    ///
+    /// # Errors
+    /// A refusal, or the time is over.
+    pub(crate) fn open(&mut self, clients: impl Iterator<Item = u32>, how: Open) -> Result<()> {
+        let deadline = self.now() + how.within.as_nanos() as u64;
+        let mut waiting = clients.peekable();
+        let mut under_way = 0;
+        self.opened.clear();
+        loop {
+            while under_way < how.at_once
+                && let Some(client) = waiting.next()
+            {
+                self.start_client(client)?;
+                under_way += 1;
+            }
+            if under_way == 0 {
+                return Ok(());
+            }
+            if self.now() >= deadline {
+                return Err(Error::new(format_args!(
+                    "{under_way} clients are not subscribed after {} s",
+                    how.within.as_secs()
+                )));
+            }
+            self.turn(deadline)?;
+            under_way -= std::mem::take(&mut self.opened).len().min(under_way);
+        }
+    }
+
+    /// Starts to connect a client; [`Engine::is_ready`] tells when it is there.
+    pub(crate) fn start_client(&mut self, client: u32) -> Result<()> {
+        let now = self.now();
+        let one = &mut self.clients[client as usize];
+        (one.phase, one.step, one.tries, one.began) = (Phase::Opening, 0, 0, now);
+        one.posting = None;
+        let posts = one.publishes && self.setup.transport.publish.post.is_some();
+        self.connect(2 * client as usize)?;
+        if posts && self.conns[2 * client as usize + 1].is_none() {
+            self.connect(2 * client as usize + 1)?;
+        }
+        Ok(())
+    }
+
+    /// Cuts a client off, without a word. It keeps its cursor.
+    pub(crate) fn cut(&mut self, client: u32) {
+        self.conns[2 * client as usize] = None;
+        self.conns[2 * client as usize + 1] = None;
+        let one = &mut self.clients[client as usize];
+        (one.phase, one.resuming, one.stalled) = (Phase::Off, true, false);
+    }
+
+    /// Whether clients of this transport come back with a cursor.
+    pub(crate) fn resumes(&self) -> bool {
+        self.setup.transport.resume.is_some()
+    }
+
+    /// Clients that were cut come again as new ones.
+    pub(crate) fn forget_cursors(&mut self) {
+        for one in &mut self.clients {
+            one.resuming = false;
+            one.vars.clear();
+        }
+    }
+
+    /// Whether a client is subscribed, and since when.
+    pub(crate) fn is_ready(&self, client: u32) -> Option<u64> {
+        let one = &self.clients[client as usize];
+        (one.phase == Phase::Ready).then_some(one.ready_at)
+    }
+
+    /// Whether the server, or we, ended a client's connection.
+    pub(crate) fn is_off(&self, client: u32) -> bool {
+        self.clients[client as usize].phase == Phase::Off
+    }
+
+    /// Nanoseconds that a client took to be subscribed.
+    pub(crate) fn opening_took(&self, client: u32) -> u64 {
+        let one = &self.clients[client as usize];
+        one.ready_at.saturating_sub(one.began)
+    }
+
+    /// A client reads nothing from now on, or reads again. Its latencies don't
+    /// count any more.
+    pub(crate) fn stall(&mut self, client: u32, stalled: bool) -> Result<()> {
+        let one = &mut self.clients[client as usize];
+        (one.stalled, one.counts) = (stalled, false);
+        self.update_interest(2 * client as usize)
+    }
+
+    /// Streams remember their cursor from now on, as a client that means to
+    /// come back does.
+    pub(crate) fn track_cursors(&mut self) {
+        self.track_cursors = true;
+    }
+
+    /// Clients opened from now on take little into their sockets.
+    pub(crate) fn small_buffers(&mut self) {
+        self.small_buffers = true;
+    }
+
+    /// Sends what is due and reads what comes, until then.
+    pub(crate) fn run(&mut self, schedule: &mut Schedule, until: u64) -> Result<()> {
+        loop {
+            let now = self.now();
+            if now >= until {
+                return Ok(());
+            }
+            for _ in 0..SENDS_PER_TURN {
+                let Some((client, due)) = schedule.due(now) else {
+                    break;
+                };
+                self.latest_send = self.latest_send.max(now - due);
+                self.publish(client, due)?;
+            }
+            self.turn(until.min(schedule.next()))?;
+        }
+    }
+
+    /// Reads until these clients have heard everything, at most so long. Those
+    /// whose connection is gone are not waited for.
+    pub(crate) fn drain(
+        &mut self,
+        clients: impl Iterator<Item = u32> + Clone,
+        at_most: Duration,
+    ) -> Result<()> {
+        let deadline = self.now() + at_most.as_nanos() as u64;
+        while self.now() < deadline {
+            let here = clients.clone().filter(|&client| !self.is_off(client));
+            if self.posts_done() && self.ledger.all_at_end(here) {
+                return Ok(());
+            }
+            self.turn(deadline.min(self.now() + 20_000_000))?;
+        }
+        Ok(())
+    }
+
+    fn posts_done(&self) -> bool {
+        self.clients
+            .iter()
+            .all(|one| one.posts.is_empty() && one.posting.is_none())
+    }
+
+    /// Waits for sockets until then, at most, and serves them once.
+    pub(crate) fn turn(&mut self, until: u64) -> Result<()> {
+        let wait = Duration::from_nanos(until.saturating_sub(self.now()));
+        let mut ready = std::mem::take(&mut self.ready);
+        self.poller.wait(wait, &mut ready)?;
+        for event in &ready {
+            self.serve(*event)?;
+        }
+        self.ready = ready;
+        Ok(())
+    }
+
+    fn serve(&mut self, event: Ready) -> Result<()> {
+        let id = event.token as usize;
+        let Some(conn) = &mut self.conns[id] else {
+            return Ok(());
+        };
+        if conn.stage == Stage::Connecting {
+            if !event.write {
+                return Ok(());
+            }
+            if let Err(error) = sockopt::socket_error(&conn.fd)? {
+                return Err(Error::from(error).doing("connecting"));
+            }
+            return self.connected(id);
+        }
+        if event.write {
+            if conn.out.flush(&conn.fd).is_err() {
+                return self.lost(id);
+            }
+            self.update_interest(id)?;
+        }
+        if event.read && self.conns[id].as_ref().is_some_and(|conn| conn.interest.0) {
+            self.read(id)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn connect(&mut self, id: usize) -> Result<()> {
+        let how = Connect {
+            index: self.connects,
+            receive_buffer: (self.small_buffers && id.is_multiple_of(2)).then_some(SMALL_BUFFER),
+        };
+        self.connects += 1;
+        let fd = net::connect(self.setup.addr, how)?;
+        self.poller.add(&fd, id as u64, true, true)?;
+        self.conns[id] = Some(Conn::new(fd));
+        Ok(())
+    }
+
+    /// The connection is made: the first request goes out.
+    fn connected(&mut self, id: usize) -> Result<()> {
+        if let Some(conn) = &mut self.conns[id] {
+            conn.stage = Stage::Head;
+        }
+        let client = (id / 2) as u32;
+        if !id.is_multiple_of(2) {
+            self.pump_posts(client)?;
+        } else if self.setup.transport.kind == Kind::Poll {
+            self.send_poll(client)?;
+        } else {
+            self.send_stream_request(client)?;
+        }
+        self.update_interest(id)
+    }
+
+    /// Watches for what the connection needs now.
+    pub(super) fn update_interest(&mut self, id: usize) -> Result<()> {
+        let stalled = id.is_multiple_of(2) && self.clients[id / 2].stalled;
+        if let Some(conn) = &mut self.conns[id] {
+            let wants = (!stalled, !conn.out.is_empty());
+            if wants != conn.interest {
+                conn.interest = wants;
+                self.poller.modify(&conn.fd, id as u64, wants.0, wants.1)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn client_ready(&mut self, client: u32) {
+        let now = self.now();
+        let one = &mut self.clients[client as usize];
+        let first = !one.resuming;
+        (one.phase, one.ready_at) = (Phase::Ready, now);
+        self.opened.push(client);
+        if first {
+            self.ledger.join(client);
+        }
+    }
+
+    /// The server ended a connection, or it broke.
+    pub(super) fn lost(&mut self, id: usize) -> Result<()> {
+        self.conns[id] = None;
+        let one = &mut self.clients[id / 2];
+        if !id.is_multiple_of(2) {
+            // A server may end a kept connection between two answers; what was
+            // under way then has no outcome, and stays counted as sent.
+            one.posting = None;
+            return self.connect(id);
+        }
+        match one.phase {
+            Phase::Opening => Err(Error::new(
+                "the server closed a connection before the client was subscribed",
+            )),
+            Phase::Ready if self.setup.transport.kind == Kind::Poll => self.connect(id),
+            _ => {
+                one.phase = Phase::Off;
+                self.meter.counters.closed += 1;
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! What a client receives: heads, frames, streams, answers.
+
+use memchr::memmem;
+use rustix::io::Errno;
+
+use super::client::{Client, Phase, Stage};
+use super::engine::{CARRY, Engine};
+use super::walk::Frame;
+use crate::adapter::{Kind, Transport};
+use crate::error::{Error, Result};
+use crate::http;
+
+/// Most that is kept of a client's opening.
+const MAX_OPENING: usize = 1 << 20;
+/// How often a poll's step of opening is repeated.
+const MAX_TRIES: u32 = 100;
+/// Polls answered with an error, in all, before a run is given up.
+const MAX_FAILED: u64 = 10_000;
+
+impl Engine {
+    /// Reads once from a connection that has something.
+    pub(super) fn read(&mut self, id: usize) -> Result<()> {
+        let Some(conn) = &mut self.conns[id] else {
+            return Ok(());
+        };
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let result = match rustix::io::read(&conn.fd, &mut scratch[CARRY..]) {
+            Ok(0) => self.ended(id),
+            Ok(got) => {
+                self.meter.counters.down += got as u64;
+                self.meter.counters.reads += 1;
+                self.received(id, &mut scratch, got)
+            }
+            Err(Errno::AGAIN | Errno::INTR) => Ok(()),
+            Err(_) => self.lost(id),
+        };
+        self.scratch = scratch;
+        result
+    }
+
+    /// `got` bytes stand in `scratch` from `CARRY` on.
+    fn received(&mut self, id: usize, scratch: &mut [u8], got: usize) -> Result<()> {
+        let client = (id / 2) as u32;
+        if !id.is_multiple_of(2) {
+            return self.answers(id, &scratch[CARRY..CARRY + got], false);
+        }
+        if self.setup.transport.kind == Kind::Poll {
+            return self.answers(id, &scratch[CARRY..CARRY + got], false);
+        }
+        let opening = self.clients[client as usize].phase == Phase::Opening;
+        let Some(conn) = &mut self.conns[id] else {
+            return Ok(());
+        };
+        if opening {
+            conn.inbox.extend_from_slice(&scratch[CARRY..CARRY + got]);
+            return self.opening(client);
+        }
+        let carry = conn.inbox.len();
+        let from = CARRY - carry;
+        scratch[from..CARRY].copy_from_slice(&conn.inbox);
+        self.frames(client, &scratch[CARRY..CARRY + got])?;
+        self.scan(client, &scratch[from..CARRY + got]);
+        Ok(())
+    }
+
+    /// A stream that is being opened: the head, then each step, then ready.
+    fn opening(&mut self, client: u32) -> Result<()> {
+        let id = 2 * client as usize;
+        let Some(conn) = &mut self.conns[id] else {
+            return Ok(());
+        };
+        if conn.stage == Stage::Head {
+            let Some(len) = http::head_len(&conn.inbox)? else {
+                return Ok(());
+            };
+            let wanted = if self.setup.transport.kind == Kind::Ws {
+                101
+            } else {
+                200
+            };
+            let status = http::status(&conn.inbox[..len])?;
+            if status != wanted {
+                return Err(refusal(status, &conn.inbox[len..]));
+            }
+            capture(
+                &self.setup.transport,
+                &conn.inbox[..len],
+                &mut self.clients[id / 2],
+            );
+            conn.inbox.drain(..len);
+            conn.stage = Stage::Open;
+        }
+        let mut inbox = std::mem::take(&mut conn.inbox);
+        if inbox.len() > MAX_OPENING {
+            return Err(Error::new(
+                "the server sent 1 MiB before the client was subscribed",
+            ));
+        }
+        let mut used = 0;
+        loop {
+            let one = &self.clients[id / 2];
+            let step = self.setup.transport.open.get(one.step);
+            let wait = match step {
+                Some(step) => step.wait.as_deref(),
+                None => self.setup.transport.ready.as_deref(),
+            };
+            let end = match wait {
+                None => used,
+                Some(text) => match memmem::find(&inbox[used..], text.as_bytes()) {
+                    Some(at) => used + at + text.len(),
+                    None => break,
+                },
+            };
+            // A capture may begin before the text that was waited for.
+            capture(
+                &self.setup.transport,
+                &inbox[..end],
+                &mut self.clients[id / 2],
+            );
+            used = end;
+            if step.is_none() {
+                self.frames(client, &inbox)?;
+                inbox.drain(..used);
+                self.client_ready(client);
+                self.scan(client, &inbox);
+                return Ok(());
+            }
+            self.send_step(client)?;
+            self.clients[id / 2].step += 1;
+        }
+        // Frames are walked once, when the client is ready: an opening that is
+        // over in seconds needs no pong.
+        if let Some(conn) = &mut self.conns[id] {
+            conn.inbox = inbox;
+        }
+        Ok(())
+    }
+
+    /// Sends what the present step of a WebSocket's opening says.
+    fn send_step(&mut self, client: u32) -> Result<()> {
+        let step = self.clients[client as usize].step;
+        let template = self
+            .setup
+            .transport
+            .open
+            .get(step)
+            .and_then(|step| step.send.clone());
+        let Some(template) = template else {
+            return Ok(());
+        };
+        let mut text = Vec::new();
+        let one = &self.clients[client as usize];
+        let channel = &self.channels[self.setup.clients[client as usize].0];
+        let value = |name: &str| match name {
+            "channel" => Some(&channel[..]),
+            name => one.get(name),
+        };
+        if !template.render(value, &mut text) {
+            return Err(Error::new(
+                "a step of `open` uses a variable that has no value",
+            ));
+        }
+        self.send_text(client, &text)
+    }
+
+    /// Goes over the frames of a WebSocket and answers what must be answered.
+    fn frames(&mut self, client: u32, bytes: &[u8]) -> Result<()> {
+        if self.setup.transport.kind != Kind::Ws {
+            return Ok(());
+        }
+        let Some(conn) = &mut self.conns[2 * client as usize] else {
+            return Ok(());
+        };
+        let mut frames = Vec::new();
+        conn.walk.feed(bytes, &mut frames)?;
+        for frame in frames {
+            match frame {
+                Frame::Ping(payload) => self.send_pong(client, &payload)?,
+                // The end of the connection follows, and is counted then.
+                Frame::Close(_) => {}
+                Frame::Short(text) => {
+                    let replies = &self.setup.transport.answers;
+                    let reply = replies.iter().find(|reply| reply.on.as_bytes() == text);
+                    if let Some(send) = reply.map(|reply| reply.send.clone()) {
+                        self.send_text(client, send.as_bytes())?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks for markers, and keeps what the next read goes on from.
+    fn scan(&mut self, client: u32, bytes: &[u8]) {
+        let now = self.now();
+        let counts = self.clients[client as usize].counts;
+        let (ledger, meter) = (&mut self.ledger, &mut self.meter);
+        let mut last = 0;
+        let mut keep = self.scanner.scan(bytes, |mark, end| {
+            last = end;
+            if ledger.hears(client, mark) {
+                meter.heard(mark.due, now, counts);
+            }
+        });
+        if self.track_cursors && !self.setup.transport.captures.is_empty() {
+            // The id of a message stands before its marker: one that stands
+            // after the last marker belongs to a message that is not whole.
+            capture(
+                &self.setup.transport,
+                &bytes[..last],
+                &mut self.clients[client as usize],
+            );
+            if bytes.len() - last <= CARRY {
+                keep = bytes.len() - last;
+            }
+        }
+        if let Some(conn) = &mut self.conns[2 * client as usize] {
+            conn.inbox.clear();
+            conn.inbox.extend_from_slice(&bytes[bytes.len() - keep..]);
+        }
+    }
+
+    /// Answers to posts and polls, of which `bytes` came last.
+    fn answers(&mut self, id: usize, bytes: &[u8], ended: bool) -> Result<()> {
+        let Some(conn) = &mut self.conns[id] else {
+            return Ok(());
+        };
+        // Mostly an answer comes in one read, and needs no copy.
+        let mut kept = std::mem::take(&mut conn.inbox);
+        let all = if kept.is_empty() {
+            bytes
+        } else {
+            kept.extend_from_slice(bytes);
+            &kept[..]
+        };
+        let mut at = 0;
+        while at < all.len()
+            && let Some(answer) = http::answer(&all[at..], ended)?
+        {
+            at += answer.len;
+            let goes_on = !answer.close;
+            if id.is_multiple_of(2) {
+                self.polled((id / 2) as u32, &answer)?;
+            } else {
+                self.posted((id / 2) as u32, &answer)?;
+            }
+            if !goes_on {
+                self.conns[id] = None;
+                return self.connect(id);
+            }
+            if id.is_multiple_of(2) {
+                self.send_poll((id / 2) as u32)?;
+            } else {
+                self.pump_posts((id / 2) as u32)?;
+            }
+        }
+        let rest = all[at..].to_vec();
+        if let Some(conn) = &mut self.conns[id] {
+            conn.inbox = rest;
+        }
+        Ok(())
+    }
+
+    fn polled(&mut self, client: u32, answer: &http::Answer<'_>) -> Result<()> {
+        let transport = &self.setup.transport;
+        let one = &mut self.clients[client as usize];
+        if answer.status >= 400 {
+            if one.phase == Phase::Opening {
+                return Err(refusal(answer.status, &answer.body));
+            }
+            self.meter.counters.failed += 1;
+            if self.meter.counters.failed > MAX_FAILED {
+                return Err(refusal(answer.status, &answer.body));
+            }
+            return Ok(());
+        }
+        capture(transport, answer.head, one);
+        capture(transport, &answer.body, one);
+        if one.phase == Phase::Opening {
+            let step = transport.open.get(one.step);
+            let wait = step.and_then(|step| step.wait.as_ref());
+            if wait.is_none_or(|text| memmem::find(&answer.body, text.as_bytes()).is_some()) {
+                one.step += 1;
+            } else {
+                one.tries += 1;
+                if one.tries > MAX_TRIES {
+                    return Err(Error::new(
+                        "a poll's opening never got the answer it waits for",
+                    ));
+                }
+            }
+            return Ok(());
+        }
+        let now = self.now();
+        let counts = self.clients[client as usize].counts;
+        let (ledger, meter) = (&mut self.ledger, &mut self.meter);
+        self.scanner.scan(&answer.body, |mark, _| {
+            if ledger.hears(client, mark) {
+                meter.heard(mark.due, now, counts);
+            }
+        });
+        // Engine.IO joins packets with a record separator.
+        for part in answer.body.split(|&byte| byte == 0x1e) {
+            let replies = &self.setup.transport.answers;
+            if let Some(reply) = replies.iter().find(|reply| reply.on.as_bytes() == part) {
+                let send = reply.send.clone();
+                self.post(client, None, send.as_bytes())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn posted(&mut self, client: u32, answer: &http::Answer<'_>) -> Result<()> {
+        let posted = self.clients[client as usize].posting.take();
+        if answer.status >= 300 {
+            self.meter.counters.refused += 1;
+            match posted {
+                Some(Some(seq)) => self.ledger.refused(client, seq),
+                _ => return Err(refusal(answer.status, &answer.body)),
+            }
+            if self.meter.counters.deliveries == 0 && self.meter.counters.refused > 100 {
+                return Err(refusal(answer.status, &answer.body));
+            }
+        }
+        Ok(())
+    }
+
+    /// The server closed its side.
+    fn ended(&mut self, id: usize) -> Result<()> {
+        let poll = id.is_multiple_of(2) && self.setup.transport.kind == Kind::Poll;
+        if poll || !id.is_multiple_of(2) {
+            let waits = self.conns[id]
+                .as_ref()
+                .is_some_and(|conn| !conn.inbox.is_empty());
+            if waits {
+                self.answers(id, &[], true)?;
+                // An answer that the end made whole has already reconnected.
+                if self.conns[id]
+                    .as_ref()
+                    .is_some_and(|conn| conn.stage == Stage::Connecting)
+                {
+                    return Ok(());
+                }
+            }
+        }
+        self.lost(id)
+    }
+}
+
+/// Sets the variables that stand in `bytes`, each at its last place.
+fn capture(transport: &Transport, bytes: &[u8], client: &mut Client) {
+    for (name, capture) in &transport.captures {
+        let mut before = bytes.len();
+        while let Some(at) = memmem::rfind(&bytes[..before], capture.after.as_bytes()) {
+            let value = &bytes[at + capture.after.len()..];
+            if let Some(len) = memmem::find(value, capture.until.as_bytes()) {
+                client.set(name, &value[..len]);
+                break;
+            }
+            before = at;
+        }
+    }
+}
+
+fn refusal(status: u16, body: &[u8]) -> Error {
+    let text = String::from_utf8_lossy(&body[..body.len().min(300)]);
+    Error::new(format_args!(
+        "the server answered {status}: {}",
+        text.trim()
+    ))
+}

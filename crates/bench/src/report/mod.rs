@@ -1,0 +1,16 @@
+//! What a measurement says: figures by name, put together over repeats, and
+//! written as a table, Markdown, JSON or a page.
+
+mod figure;
+mod json;
+mod outcome;
+mod ratio;
+mod summary;
+mod table;
+
+pub(crate) use figure::def;
+pub(crate) use json::json;
+pub(crate) use outcome::{About, Outcome, Run};
+pub(crate) use ratio::ratios;
+pub(crate) use summary::{Row, rows};
+pub(crate) use table::{Style, table};
