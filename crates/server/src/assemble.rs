@@ -10,6 +10,7 @@ use fanwire_core::hub::{Hub, HubConfig};
 use fanwire_core::policy::Door;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::accept::accept;
 use crate::access;
@@ -65,40 +66,10 @@ impl Server {
         let addresses = listeners.iter().map(TcpListener::local_addr);
         let addresses: Vec<SocketAddr> = addresses.collect::<io::Result<_>>()?;
 
-        let core = config.to_core();
-        let clock = Arc::new(SystemClock::new());
-        let door = Door::new(core.namespaces);
-        let (epoch, seed) = (Epoch(random()?), random()?);
-        let broker = self.broker.unwrap_or_else(|| {
-            let (door, clock) = (door.clone(), clock.clone());
-            Arc::new(MemoryBroker::new(&core.limits, door, clock, epoch, seed))
-        });
-        let hub_config = HubConfig {
-            limits: core.limits,
-            shards: shards(&config),
-            seed: random()?,
-        };
-        let encoders = encoders((config.sse.retry_min, config.sse.retry_max));
-        let (hub, shards) = Hub::new(hub_config, broker, clock.clone(), Arc::new(Tokio), encoders);
-
-        let mut drivers = vec![tokio::spawn(drive_feed(hub.clone()))];
-        for shard in shards {
-            drivers.push(tokio::spawn(drive_shard(shard, clock.clone())));
-        }
-
         let counts = counts(&config);
-        let (stop, stopped) = watch::channel(false);
         let grace = config.listen.shutdown_grace;
-        let app = Arc::new(App {
-            keys: keys(&config),
-            access: access_rules(&config),
-            page: Page::new(),
-            hub: hub.clone(),
-            stop: stopped,
-            door,
-            clock,
-            config,
-        });
+        let (stop, stopped) = watch::channel(false);
+        let (app, drivers) = app(config, self.broker, stopped)?;
         let mut doors = Vec::new();
         for listener in listeners {
             doors.push(tokio::spawn(accept(app.clone(), listener, counts.clone())));
@@ -108,7 +79,7 @@ impl Server {
         }
         Ok(Running {
             addresses,
-            hub,
+            hub: app.hub.clone(),
             stop,
             doors,
             drivers,
@@ -116,6 +87,45 @@ impl Server {
             grace,
         })
     }
+}
+
+/// Everything but the sockets: what connections share, and the tasks that drive
+/// the hub.
+pub(crate) fn app(
+    config: Config,
+    broker: Option<Arc<dyn Broker>>,
+    stop: watch::Receiver<bool>,
+) -> io::Result<(Arc<App>, Vec<JoinHandle<()>>)> {
+    let core = config.to_core();
+    let clock = Arc::new(SystemClock::new());
+    let door = Door::new(core.namespaces);
+    let (epoch, seed) = (Epoch(random()?), random()?);
+    let broker = broker.unwrap_or_else(|| {
+        let (door, clock) = (door.clone(), clock.clone());
+        Arc::new(MemoryBroker::new(&core.limits, door, clock, epoch, seed))
+    });
+    let hub_config = HubConfig {
+        limits: core.limits,
+        shards: shards(&config),
+        seed: random()?,
+    };
+    let encoders = encoders((config.sse.retry_min, config.sse.retry_max));
+    let (hub, shards) = Hub::new(hub_config, broker, clock.clone(), Arc::new(Tokio), encoders);
+    let mut drivers = vec![tokio::spawn(drive_feed(hub.clone()))];
+    for shard in shards {
+        drivers.push(tokio::spawn(drive_shard(shard, clock.clone())));
+    }
+    let app = Arc::new(App {
+        keys: keys(&config),
+        access: access_rules(&config),
+        page: Page::new(),
+        hub,
+        stop,
+        door,
+        clock,
+        config,
+    });
+    Ok((app, drivers))
 }
 
 fn shards(config: &Config) -> usize {

@@ -182,3 +182,7 @@ fn join(first: Bytes, second: Bytes) -> Bytes {
     both.put(second);
     both.freeze()
 }
+
+#[cfg(test)]
+#[path = "connection_tests.rs"]
+mod tests;
