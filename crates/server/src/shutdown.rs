@@ -44,7 +44,7 @@ impl Running {
     }
 
     /// Stops: takes nobody new, tells every subscriber to come back (close code
-    /// 3001, the end of an event stream, a poll's 503), lets requests that are
+    /// 3001, the end of an event stream, an answer to every poll), lets requests that are
     /// under way finish, and waits for connections to end, at most
     /// `listen.shutdown_grace`. The addresses are free when it returns.
     pub async fn shutdown(mut self) {

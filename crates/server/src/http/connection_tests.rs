@@ -11,6 +11,10 @@ use super::*;
 use crate::config::Config;
 use crate::limit::Counts;
 
+const UPGRADE: &str = "GET /c/a HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
+                       Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+                       Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
 /// A server without sockets.
 struct World {
     app: Arc<App>,
@@ -190,6 +194,19 @@ async fn x1_a_slow_head_is_408_and_silence_is_just_closed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn h8_a_handshake_has_a_time_of_its_own() {
+    let world = World::new(|config| config.ws.handshake = Duration::from_secs(2));
+    for (wait, expected) in [(1, "HTTP/1.1 101 "), (3, "HTTP/1.1 408 ")] {
+        let mut client = world.connect(4096, false);
+        let (head, rest) = UPGRADE.split_at(20);
+        client.write_all(head.as_bytes()).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(wait)).await;
+        client.write_all(rest.as_bytes()).await.unwrap();
+        assert!(until(&mut client, "\r\n\r\n").await.starts_with(expected));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_idle_connection_stays_75_seconds_and_then_10_for_a_head() {
     let world = World::new(|_| {});
     let mut client = world.connect(4096, false);
@@ -220,10 +237,7 @@ async fn a_peer_that_does_not_read_its_answer_is_let_go() {
 async fn a_websocket_over_a_stream_of_its_tasks_own() {
     let world = World::new(|_| {});
     let mut client = world.connect(4096, false);
-    let request = "GET /c/a HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
-                   Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
-                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-    client.write_all(request.as_bytes()).await.unwrap();
+    client.write_all(UPGRADE.as_bytes()).await.unwrap();
     until(&mut client, "\r\n\r\n").await;
     // "hi" and a close with 1000, masked with zeros.
     client

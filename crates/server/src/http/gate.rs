@@ -11,6 +11,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -71,11 +72,17 @@ impl Hatch {
         self.0.lock()
     }
 
-    /// A whole head has come.
-    pub(super) fn handling(&self) {
+    /// A whole head has come; gives the time that it took. One that came behind
+    /// another request took none.
+    pub(super) fn handling(&self) -> Duration {
         let mut watch = self.0.lock();
+        let took = match watch.phase {
+            Phase::Head => watch.since.elapsed(),
+            _ => Duration::ZERO,
+        };
         watch.enter(Phase::Handling);
         watch.first = false;
+        took
     }
 
     /// The handler has its answer.

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fanwire_core::error::{Code, Refusal};
 use http::header::{
@@ -28,14 +29,14 @@ pub(super) async fn handle(
     hatch: Arc<Hatch>,
     request: Request<Incoming>,
 ) -> Result<Answer, Infallible> {
-    hatch.handling();
+    let took = hatch.handling();
     peer.serves();
     let (head, body) = request.into_parts();
     let mut dress = Dress {
         no_store: channels_of(head.uri.path()).is_some(),
         ..Dress::default()
     };
-    let reply = route(&app, &peer, &head, body, &mut dress).await;
+    let reply = route(&app, &peer, &head, body, took, &mut dress).await;
     let mut answer = match reply {
         Ok(Reply::Answer(answer)) => answer,
         Ok(Reply::Departs(departure)) => {
@@ -77,6 +78,7 @@ async fn route(
     peer: &Peer,
     head: &request::Parts,
     body: Incoming,
+    took: Duration,
     dress: &mut Dress,
 ) -> Result<Reply, Refusal> {
     let authority = head.uri.authority().map(http::uri::Authority::as_str);
@@ -123,6 +125,10 @@ async fn route(
                     "this page's origin may not do that; start the server with \
                      --allow-origin ORIGIN",
                 ));
+            }
+            if upgrade && took > app.config.ws.handshake {
+                let sentence = "the handshake came too slowly; send it at once";
+                return Err(Refusal::new(Code::RequestTimeout, sentence));
             }
             let (keys, query) = target::read(list, head.uri.query())?;
             if method == Method::GET {
