@@ -233,6 +233,40 @@ async fn a_peer_that_does_not_read_its_answer_is_let_go() {
     assert!(client.read(&mut some).await.unwrap() <= 64);
 }
 
+#[tokio::test(start_paused = true)]
+async fn p5_an_answer_may_take_as_long_as_there_is_progress() {
+    let world = World::new(|_| {});
+    let mut client = world.connect(64, false);
+    client
+        .write_all(get("/c/a?wait=50").as_bytes())
+        .await
+        .unwrap();
+    while world.app.hub.stats().subscribers == 0 {
+        tokio::task::yield_now().await;
+    }
+    let keys =
+        fanwire_core::message::Keys::from_iter([fanwire_core::key::Key::channel("a").unwrap()]);
+    let nobody = fanwire_core::policy::Subject::Anonymous([127, 0, 0, 1].into());
+    let permit = world
+        .app
+        .door
+        .admit(nobody, fanwire_core::policy::Verb::Publish, keys)
+        .unwrap();
+    let body = fanwire_core::message::Body::Text(vec![b'x'; 2_000].into());
+    let draft = fanwire_core::hub::Draft::new(body);
+    world.app.hub.publish(&permit, draft).await.unwrap();
+    // 64 bytes every 20 seconds: far slower than any grace, never without progress.
+    let mut heard = Vec::new();
+    while !heard.ends_with(b"}") {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        let mut some = [0; 64];
+        let count = client.read(&mut some).await.unwrap();
+        assert!(count > 0, "cut after {} bytes", heard.len());
+        heard.extend_from_slice(&some[..count]);
+    }
+    assert!(heard.len() > 2_000);
+}
+
 #[tokio::test]
 async fn a_websocket_over_a_stream_of_its_tasks_own() {
     let world = World::new(|_| {});

@@ -18,6 +18,9 @@ use super::stream::Stream;
 /// begin below it.
 const HELD: usize = 64 * 1024;
 
+/// Bytes of room at which a waiting shard is told.
+const ROOM: usize = 8 * 1024;
+
 /// The kernel's name for "no SIGPIPE": a peer that is gone is an error, not the
 /// end of the process.
 const MSG_NOSIGNAL: i32 = 0x4000;
@@ -42,6 +45,8 @@ struct State {
     ended: Option<End>,
     /// Pull mode: what the task is to write.
     outbox: Outbox,
+    /// Pull mode: bytes that the peer has taken.
+    drained: u64,
 }
 
 /// What a task that looks at its link should do.
@@ -95,8 +100,16 @@ impl Link {
         self.state.lock().blocked = false;
     }
 
-    /// Pull mode: writes what is held to `stream`. `Ready(true)`: all of it is
-    /// out, and the shard waits for room. An error: the peer is gone.
+    /// How the subscriber ended, and how many bytes the peer has taken in pull
+    /// mode; none while it lasts.
+    pub(crate) fn ending(&self) -> Option<(End, u64)> {
+        let state = self.state.lock();
+        state.ended.clone().map(|end| (end, state.drained))
+    }
+
+    /// Pull mode: writes what is held to `stream`. `Ready(true)`: the shard waits,
+    /// and there is room again; there may be more to write. `Ready(false)`: all
+    /// of it is out. An error: the peer is gone.
     pub(crate) fn poll_drain(
         &self,
         cx: &mut Context<'_>,
@@ -113,10 +126,15 @@ impl Link {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             state.outbox.advance(taken);
+            state.drained += taken as u64;
+            // Told early, so that the shard sees that there is progress.
+            if state.blocked && state.outbox.bytes() + ROOM <= HELD {
+                state.blocked = false;
+                return Poll::Ready(Ok(true));
+            }
         }
         std::task::ready!(stream.poll_flush(cx))?;
-        let waits = std::mem::take(&mut state.blocked);
-        Poll::Ready(Ok(waits))
+        Poll::Ready(Ok(std::mem::take(&mut state.blocked)))
     }
 
     /// Takes what is held: for answers that someone else sends.

@@ -43,7 +43,7 @@ struct Listening {
     /// Bytes thrown away.
     ignored: usize,
     /// Runs once the subscriber is gone and its last bytes are not yet out.
-    closing: Option<Pin<Box<Sleep>>>,
+    closing: Closing,
 }
 
 /// How a connection goes on after its poll.
@@ -71,7 +71,7 @@ impl Parked {
             subscriber,
             after: None,
             ignored: 0,
-            closing: None,
+            closing: Closing::default(),
         }))
     }
 
@@ -113,7 +113,7 @@ impl Listening {
             Poll::Ready(Err(_)) => return Poll::Ready(End::Gone),
             Poll::Pending => {}
         }
-        if poll_closing(&mut self.closing, cx, &self.port, &self.app).is_ready() {
+        if self.closing.poll(cx, &self.port, &self.app).is_ready() {
             return Poll::Ready(End::Gone);
         }
         loop {
@@ -178,24 +178,41 @@ impl Listening {
     }
 }
 
-/// Bounds the time in which a connection whose subscriber is gone may still
-/// take its last bytes.
-pub(super) fn poll_closing(
-    closing: &mut Option<Pin<Box<Sleep>>>,
-    cx: &mut Context<'_>,
-    port: &Port,
-    app: &App,
-) -> Poll<()> {
-    if closing.is_none() && port.is_ending(cx) {
-        let time = app
-            .config
-            .listen
-            .shutdown_grace
-            .max(app.config.ws.close_wait);
-        *closing = Some(Box::pin(tokio::time::sleep(time)));
-    }
-    match closing {
-        Some(sleep) => sleep.as_mut().poll(cx),
-        None => Poll::Pending,
+/// Bounds the time in which a connection whose subscriber is gone takes its last
+/// bytes. Only a task that writes itself can be in that place: a shard has
+/// written everything before it lets go.
+#[derive(Default)]
+pub(super) struct Closing(Option<Box<Last>>);
+
+struct Last {
+    sleep: Pin<Box<Sleep>>,
+    /// Bytes taken when it was set.
+    drained: u64,
+}
+
+impl Closing {
+    /// Ready when the time is over.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, port: &Port, app: &App) -> Poll<()> {
+        let Some((end, drained)) = port.ending() else {
+            return Poll::Pending;
+        };
+        // An answer may take as long as there is progress; who is told to go
+        // gets a moment.
+        let (time, renew) = match end {
+            End::Answered => (app.config.limits.write_progress, true),
+            _ => (app.config.listen.shutdown_grace, false),
+        };
+        let last = self.0.get_or_insert_with(|| {
+            Box::new(Last {
+                sleep: Box::pin(tokio::time::sleep(time)),
+                drained,
+            })
+        });
+        if renew && last.drained != drained {
+            last.drained = drained;
+            let until = tokio::time::Instant::now() + time;
+            last.sleep.as_mut().reset(until);
+        }
+        last.sleep.as_mut().poll(cx)
     }
 }

@@ -82,6 +82,7 @@ impl Port {
             let signal = self.link.look(cx);
             if ready!(self.link.poll_drain(cx, &mut self.stream))? {
                 subscriber.writable();
+                continue;
             }
             match signal {
                 Signal::Ended(end) => return Poll::Ready(Ok(end)),
@@ -91,9 +92,10 @@ impl Port {
         }
     }
 
-    /// Whether the shard has let the subscriber go, though bytes may be left.
-    pub(crate) fn is_ending(&self, cx: &Context<'_>) -> bool {
-        matches!(self.link.look(cx), Signal::Ended(_))
+    /// How the subscriber ended where bytes of it are still to be written, and
+    /// how many the peer has taken.
+    pub(crate) fn ending(&self) -> Option<(End, u64)> {
+        self.link.ending().filter(|_| self.pull)
     }
 
     /// Reads what is there; 0 is the end.

@@ -12,7 +12,7 @@ use fanwire_core::policy::Permit;
 use fanwire_proto::ws::{Decoder, Event, Limits, Opcode, Role, frame};
 use tokio::time::Sleep;
 
-use super::park::poll_closing;
+use super::park::Closing;
 use super::port::Port;
 use super::publish::{Outcome, Publishing, Refusals, publish_binary, publish_text};
 use super::stream::{linger, with_scratch};
@@ -65,7 +65,7 @@ struct Open {
     /// Runs while a message has begun and not ended.
     assembly: Option<Pin<Box<Sleep>>>,
     /// Runs once the subscriber is gone and its last bytes are not yet out.
-    closing: Option<Pin<Box<Sleep>>>,
+    closing: Closing,
     /// The end was asked for: nothing that comes matters any more.
     ending: bool,
     /// The peer's close frame came.
@@ -104,7 +104,7 @@ impl Socket {
             unread: Vec::new(),
             publishing: None,
             assembly: None,
-            closing: None,
+            closing: Closing::default(),
             ending: false,
             peer_closed: false,
         }))
@@ -156,7 +156,7 @@ impl Open {
                 Poll::Ready(Err(_)) => return Poll::Ready(End::Gone),
                 Poll::Pending => {}
             }
-            if poll_closing(&mut self.closing, cx, &self.port, &self.app).is_ready() {
+            if self.closing.poll(cx, &self.port, &self.app).is_ready() {
                 return Poll::Ready(End::Gone);
             }
             if self.ending {
