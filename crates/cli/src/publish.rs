@@ -106,7 +106,7 @@ async fn one(args: &Publish, mut publisher: Publisher) -> Result<(), Failure> {
     let published = publisher
         .publish(&args.publication(data))
         .await
-        .map_err(Failure::new)?;
+        .map_err(|error| args.server.failure(&error))?;
     args.told(&published)
 }
 

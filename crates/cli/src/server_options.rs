@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use fanwire_client::Backoff;
+use fanwire_client::{Backoff, Error};
 
 use crate::failure::Failure;
 
@@ -44,6 +44,17 @@ impl ServerOptions {
         match key.is_empty() {
             true => Err(Failure::new(format_args!("{} is empty", path.display()))),
             false => Ok(Some(key.to_owned())),
+        }
+    }
+
+    /// What ended a command, in words for whoever typed it.
+    pub(crate) fn failure(&self, error: &Error) -> Failure {
+        match error {
+            Error::Connection(why) => Failure::new(format_args!(
+                "cannot reach {}: {why}; is the server running there (fanwire serve, --url)?",
+                self.url
+            )),
+            other => Failure::new(other),
         }
     }
 

@@ -4,12 +4,13 @@
 mod common;
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::{Ended, Running, Served, fanwire, fresh, request, serve, serve_on, until};
+use common::{Ended, PATIENCE, Running, Served, fanwire, fresh, request, serve, serve_on, until};
 
 const TRANSPORTS: [&str; 3] = ["ws", "sse", "poll"];
 
@@ -204,10 +205,10 @@ fn p7_a_refusal_is_told_with_what_to_do_and_exit_code_1() {
         .output()
         .unwrap();
     assert_eq!(away.status.code(), Some(1));
+    let told = String::from_utf8(away.stderr).unwrap();
     assert!(
-        String::from_utf8(away.stderr)
-            .unwrap()
-            .starts_with("error: ")
+        told.starts_with("error: cannot reach http://127.0.0.1:1: "),
+        "{told}"
     );
 }
 
@@ -346,6 +347,49 @@ fn p4_a_growing_file_piped_in_goes_on_through_a_restart_of_the_server() {
     }
     tail.kill().unwrap();
     tail.wait().unwrap();
+    assert_eq!(publisher.end().code, Some(0));
+}
+
+#[test]
+fn p4_a_line_whose_answer_was_lost_is_sent_again_with_the_same_key() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let args = ["pub", "logs", "--lines", "-v", "--url", &url];
+    let mut publisher = Running::start(fanwire(&args).stdin(Stdio::piped()));
+    publisher.feed("first\nsecond\n");
+    // Takes one request and answers it, or hangs up in place of the answer.
+    let serve_one = |answer: &str| {
+        let (stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut input = BufReader::new(&stream);
+        let (mut key, mut length) = (String::new(), 0);
+        loop {
+            let mut line = String::new();
+            input.read_line(&mut line).unwrap();
+            let line = line.trim().to_ascii_lowercase();
+            match line.split_once(": ") {
+                Some(("idempotency-key", value)) => key = value.to_owned(),
+                Some(("content-length", value)) => length = value.parse().unwrap(),
+                _ if line.is_empty() => break,
+                _ => {}
+            }
+        }
+        let mut body = vec![0; length];
+        input.read_exact(&mut body).unwrap();
+        (&stream).write_all(answer.as_bytes()).unwrap();
+        (key, String::from_utf8(body).unwrap())
+    };
+    let kept = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 12\r\n\r\n{\"id\":\"e-1\"}";
+    let busy = "HTTP/1.1 503 Busy\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    let seen = ["", busy, kept, kept].map(serve_one);
+    let (keys, bodies): (Vec<_>, Vec<_>) = seen.into_iter().unzip();
+    assert_eq!(bodies, ["first", "first", "first", "second"]);
+    assert!(
+        !keys[0].is_empty() && keys[0] == keys[1] && keys[1] == keys[2],
+        "{keys:?}"
+    );
+    assert_ne!(keys[2], keys[3]);
+    assert_eq!(publisher.lines(2), ["e-1", "e-1"]);
     assert_eq!(publisher.end().code, Some(0));
 }
 

@@ -126,7 +126,7 @@ fn zeros(config: &Config, problems: &mut Problems) {
         };
         let fine = ZERO_IS_FINE.contains(&setting.key) || NOW_IS_FINE.contains(&setting.key);
         if !fine && (setting.get)(config) == zero {
-            let message = "0 would refuse everything; write at least 1";
+            let message = "0 makes no sense here; write more";
             problems.push(Problem::new(setting.key, message));
         }
     }
