@@ -14,6 +14,25 @@ const BUILT_IN: &[(&str, &str)] = &[
         "floor-batch",
         include_str!("../../peers/floor-batch/adapter.toml"),
     ),
+    ("node", include_str!("../../peers/node/adapter.toml")),
+    (
+        "socketio",
+        include_str!("../../peers/socketio/adapter.toml"),
+    ),
+    (
+        "socketioxide",
+        include_str!("../../peers/socketioxide/adapter.toml"),
+    ),
+    ("axum", include_str!("../../peers/axum/adapter.toml")),
+    ("nchan", include_str!("../../peers/nchan/adapter.toml")),
+    (
+        "centrifugo",
+        include_str!("../../peers/centrifugo/adapter.toml"),
+    ),
+    ("mercure", include_str!("../../peers/mercure/adapter.toml")),
+    ("pushpin", include_str!("../../peers/pushpin/adapter.toml")),
+    ("sockudo", include_str!("../../peers/sockudo/adapter.toml")),
+    ("soketi", include_str!("../../peers/soketi/adapter.toml")),
 ];
 
 /// Names of the adapters that are built in.

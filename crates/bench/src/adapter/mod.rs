@@ -127,7 +127,8 @@ pub(crate) struct Reply {
     pub(crate) send: String,
 }
 
-/// How a message is published: `send` on the stream itself, or `post`.
+/// How a message is published: `send` on the stream itself, or `post`. With
+/// neither, only what needs no messages can be measured.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Publish {
@@ -173,10 +174,15 @@ impl Adapter {
 }
 
 impl Transport {
+    /// Whether messages can be sent by it.
+    pub(crate) fn publishes(&self) -> bool {
+        self.publish.send.is_some() || self.publish.post.is_some()
+    }
+
     fn check(&self) -> Result<()> {
         let ws = self.kind == Kind::Ws;
-        if self.publish.send.is_some() == self.publish.post.is_some() {
-            return Err(Error::new("publish needs `send` or `post`, one of them"));
+        if self.publish.send.is_some() && self.publish.post.is_some() {
+            return Err(Error::new("publish is by `send` or by `post`, not by both"));
         }
         if !ws && (self.publish.send.is_some() || self.open.iter().any(|s| s.send.is_some())) {
             return Err(Error::new(
@@ -234,7 +240,10 @@ mod tests {
                 "kind = 'sse'\npath = '/'\npublish = { send = 'x' }",
                 "only a WebSocket can `send`",
             ),
-            ("kind = 'ws'\npath = '/'\npublish = {}", "`send` or `post`"),
+            (
+                "kind = 'ws'\npath = '/'\npublish = { send = 'x', post = '/' }",
+                "not by both",
+            ),
             (
                 "kind = 'ws'\npath = '/'\npublish = { send = 'x' }\nresume = {}",
                 "named `cursor`",

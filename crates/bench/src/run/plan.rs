@@ -214,6 +214,13 @@ fn target(server: &str, scenario: &dyn Scenario, wish: &Wish) -> Result<Target> 
             .collect(),
     };
     transports.dedup();
+    let sends = scenario
+        .clients(&scenario.defaults())
+        .iter()
+        .any(|(_, sends)| *sends);
+    if sends {
+        transports.retain(|one| adapter.transports[one].publishes());
+    }
     if transports.is_empty() {
         let names: Vec<&str> = adapter.transports.keys().map(String::as_str).collect();
         return Err(Error::new(format_args!(
