@@ -83,6 +83,8 @@ macro_rules! settings {
     )*) => {
         $(
             #[doc = $group_doc]
+            // The same words are the command line's help: `[::1]` is no link there.
+            #[allow(rustdoc::broken_intra_doc_links)]
             #[derive(Clone, PartialEq, Debug)]
             pub struct $Group {$(
                 $(#[doc = $doc])+
