@@ -49,10 +49,11 @@ pub(super) enum Command {
     Pong(Bytes),
     /// Let it go.
     End(End),
-    /// The broker's top, for a cursor that this node alone cannot judge.
-    Top(Result<Top, Unavailable>),
+    /// The broker's top, for a cursor that this node alone cannot judge; the
+    /// number is the shard's generation when it was asked for.
+    Top(u64, Result<Top, Unavailable>),
     /// Where the tail begins.
-    Tail(Result<Tail, Unavailable>),
+    Tail(u64, Result<Tail, Unavailable>),
     /// A chunk read; the number is the shard's generation when it was asked for.
     Read(u64, Result<ReadReply, Unavailable>),
 }

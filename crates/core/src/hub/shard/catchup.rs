@@ -247,6 +247,7 @@ impl Shard {
         let owed: Vec<Arc<Stored>> = chunk
             .messages
             .into_iter()
+            .filter(|stored| stored.seq() > sub.served)
             .filter(|stored| sub.owed(behind, &stored.message, stored.seq()))
             .filter(|stored| {
                 mutant::active("replay-ignores-except") || !sub.excluded(&stored.message)

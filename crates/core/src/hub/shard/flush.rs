@@ -373,10 +373,11 @@ fn poll_due(sub: &Sub, grace: std::time::Duration) -> Option<Instant> {
 }
 
 /// When a keep-alive is due: where an answer is expected, after silence of the
-/// peer; else after silence of ours.
+/// peer, and not again before it came; else after silence of ours.
 fn keep_alive_at(sub: &Sub) -> Option<Instant> {
     let heartbeat = sub.heartbeat?;
     let quiet_since = match heartbeat.timeout {
+        Some(_) if is_asked(sub) => return None,
         Some(_) => last_heard(sub).max(sub.last_ping),
         None => sub.last_write.max(sub.last_ping),
     };
@@ -388,9 +389,13 @@ fn keep_alive_at(sub: &Sub) -> Option<Instant> {
 /// full to be asked falls under the write-progress rule instead.
 fn silent_at(sub: &Sub) -> Option<Instant> {
     let timeout = sub.heartbeat?.timeout?;
-    let alive = last_heard(sub).max(sub.last_drained);
-    let asked = sub.last_ping > alive && !is_waiting(sub);
+    let asked = is_asked(sub) && !is_waiting(sub);
     asked.then(|| sub.last_ping + timeout)
+}
+
+/// True where a sign of life was asked for and has not come.
+fn is_asked(sub: &Sub) -> bool {
+    sub.last_ping > last_heard(sub).max(sub.last_drained)
 }
 
 fn last_heard(sub: &Sub) -> Instant {

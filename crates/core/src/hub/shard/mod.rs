@@ -240,8 +240,14 @@ impl Shard {
             Command::Pong(unit) => self.on_pong(slot, unit),
             Command::End(End::Gone) => self.remove(slot, End::Gone),
             Command::End(end) => self.end(slot, end),
-            Command::Top(top) => self.on_top(slot, top),
-            Command::Tail(tail) => self.on_tail(slot, tail),
+            // Asked before a cut: what the answer says may be gone.
+            Command::Top(generation, _) | Command::Tail(generation, _)
+                if generation != self.generation =>
+            {
+                self.open(slot);
+            }
+            Command::Top(_, top) => self.on_top(slot, top),
+            Command::Tail(_, tail) => self.on_tail(slot, tail),
             Command::Read(generation, reply) => {
                 self.read_over();
                 self.on_read(slot, generation, reply);

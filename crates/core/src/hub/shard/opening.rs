@@ -54,7 +54,8 @@ impl Shard {
             return;
         };
         let question = self.hub.broker.top();
-        self.ask(id, question, Command::Top);
+        let generation = self.generation;
+        self.ask(id, question, move |top| Command::Top(generation, top));
     }
 
     fn ask_tail(&mut self, slot: Slot, n: usize) {
@@ -72,7 +73,8 @@ impl Shard {
             opening.asked_at = pos;
         }
         let question = self.hub.broker.tail(keys, n);
-        self.ask(id, question, Command::Tail);
+        let generation = self.generation;
+        self.ask(id, question, move |tail| Command::Tail(generation, tail));
     }
 
     pub(super) fn set_doing(&mut self, slot: Slot, doing: Doing) -> Option<u64> {
