@@ -1,6 +1,7 @@
 //! Clients: they listen in either form and mode, read as they like, stall, drop,
 //! and come back with the cursor that they saw last, or with a bad one.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use fanwire_core::hub::{Attach, End, FormId, Heartbeat, Kind, Start, Subscriber,
 use fanwire_core::key::SocketId;
 use fanwire_core::message::Keys;
 use fanwire_core::policy::{Permit, Verb};
+use parking_lot::Mutex;
 
 use crate::cx::{Cx, Verdict, anonymous};
 use crate::events::{At, Event, From, Rx, Sub};
@@ -56,6 +58,8 @@ pub struct Link {
     last_read: Instant,
     poisoned: bool,
     sent: u64,
+    /// Writes that blocked, and that were taken in part, in the whole run.
+    seen: Arc<Mutex<(u64, u64)>>,
     replied: u64,
     ended: bool,
     told: usize,
@@ -349,6 +353,7 @@ impl Client {
             last_read: cx.time.now(),
             poisoned: false,
             sent: 0,
+            seen: cx.writes.clone(),
             replied: 0,
             ended: false,
             told: 0,
@@ -385,6 +390,7 @@ impl Client {
                 Unit::Rx(rx) => {
                     ensure(link.opened, "a unit before the head")?;
                     ensure(!link.ended, "a unit after the last words")?;
+                    cx.book.count(kind(&rx));
                     link.permitted(cx, &rx)?;
                     link.note(&rx, self.once)?;
                     self.cursor = seen(&rx).or(self.cursor.take());
@@ -477,6 +483,15 @@ impl Client {
     }
 }
 
+impl Drop for Link {
+    fn drop(&mut self) {
+        let pipe = self.pipe.lock();
+        let mut seen = self.seen.lock();
+        seen.0 += pipe.blocks;
+        seen.1 += pipe.partial;
+    }
+}
+
 impl Link {
     /// What is withdrawn is not delivered: neither to whoever comes after it,
     /// nor anything that was published after it.
@@ -507,6 +522,34 @@ impl Link {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// What a unit counts as.
+fn kind(rx: &Rx) -> &'static str {
+    match rx {
+        Rx::Message(heard) if heard.id.is_none() => "volatile heard",
+        Rx::Message(heard) if heard.body.len() > 2_000 => "large message heard",
+        Rx::Message(_) => "message heard",
+        Rx::Ready(_) => "$ready",
+        Rx::Cursor(_) => "$cursor",
+        Rx::Answer(_) => "poll answered",
+        Rx::EndGap(_) => "told 3010",
+        Rx::Gap(told) => match (told.reason.as_str(), told.id.is_some()) {
+            ("trimmed", false) => "told trimmed",
+            ("trimmed", true) => "told trimmed in mid-stream",
+            ("history_off", false) => "told history_off",
+            ("history_off", true) => "told history_off in mid-stream",
+            ("epoch_unknown", _) => "told epoch_unknown",
+            ("rewound", false) => "told rewound",
+            ("rewound", true) => "told rewound in mid-stream",
+            ("malformed", _) => "told malformed",
+            ("empty", _) => "told empty",
+            ("future", _) => "told future",
+            ("lost", false) => "told lost",
+            ("lost", true) => "told lost in mid-stream",
+            _ => "told something else",
+        },
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use fanwire_core::broker::{ChaosBroker, ChaosEvent};
 use fanwire_core::hub::{Hub, Subscriber};
 use fanwire_core::policy::{Door, Subject};
+use parking_lot::Mutex;
 
 use crate::book::Book;
 use crate::events::{At, Event};
@@ -46,6 +47,8 @@ pub struct Cx {
     pub open: Vec<String>,
     /// Idempotency keys acked: publisher, namespace, key.
     pub used: Vec<(String, String, Arc<str>)>,
+    /// Writes that blocked, and that were taken in part.
+    pub writes: Arc<Mutex<(u64, u64)>>,
     pub conns: u64,
     pub keys: u64,
     pub bodies: u64,

@@ -26,6 +26,8 @@ pub struct Oracle {
     exact: bool,
     /// `$gap`s that only two channels in one forgotten bucket explain.
     pub collisions: usize,
+    /// Times that a later value of its key excused a missing message.
+    pub conflated: std::cell::Cell<u64>,
     epochs: Vec<(String, u64)>,
     log: Vec<(usize, Entry)>,
     volatile: HashMap<String, Entry>,
@@ -49,8 +51,8 @@ struct Stream {
     told: Vec<(String, usize, u64, bool)>,
     heard: HashMap<String, u64>,
     volatile: HashSet<String>,
-    /// Below a start in history.
-    below: HashSet<At>,
+    /// Below a start in history, by channel.
+    below: HashSet<(At, String)>,
 }
 
 impl Oracle {
@@ -290,33 +292,35 @@ impl Oracle {
         let grown = ahead.filter(|at| !told && there(at));
         let excused = stream.owed.first().is_none_or(|first| *first == "?") || grown.is_some();
         hold!(told || excused, "P3: {:?} not told", stream.owed);
-        let listens = |key: &&String| sub.channels.contains(key);
-        let newer = |entry: &Entry, epoch, counts: &dyn Fn(&&String) -> bool| {
-            let newer = self.view(epoch).filter(|other| other.id.1 > entry.id.1);
-            newer
-                .filter(|other| other.targets.iter().any(|key| counts(&key)))
-                .count()
-        };
-        let below = |entry: &Entry, epoch| {
-            let mut mine = entry.targets.iter().filter(listens);
-            match sub.from {
-                From::Rewind(n) => mine.all(|own| {
-                    newer(entry, epoch, &|key| *key == own) >= n || !self.held(entry, own)
-                }),
-                From::Newest(n) if newer(entry, epoch, &listens) >= n => true,
-                From::Latest => false,
-                From::After(_) if !stream.owed.contains(&"epoch_unknown") => false,
-                _ => !mine.any(|own| self.held(entry, own)),
-            }
-        };
+        let unknown = stream.owed.contains(&"epoch_unknown");
+        let history = unknown || !matches!(sub.from, From::Latest | From::After(_));
+        let mut below = HashSet::new();
         // The node may not have heard of the newest epochs yet.
-        let epochs = stream.epoch.min(stream.sub.cuts)..self.epochs.len();
-        let below = epochs.flat_map(|epoch| {
-            self.view(epoch)
-                .filter(move |entry| below(entry, epoch))
-                .map(|entry| entry.id.clone())
-        });
-        let below = below.collect();
+        for epoch in stream.epoch.min(stream.sub.cuts)..self.epochs.len() {
+            for entry in self.view(epoch).filter(|_| history) {
+                for own in entry
+                    .targets
+                    .iter()
+                    .filter(|key| sub.channels.contains(key))
+                {
+                    let counts = |key: &String| match sub.from {
+                        From::Newest(_) => sub.channels.contains(key),
+                        _ => key == own,
+                    };
+                    let newer = self.view(epoch).filter(|other| other.id.1 > entry.id.1);
+                    let newer = newer
+                        .filter(|other| other.targets.iter().any(counts))
+                        .count();
+                    let outside = match sub.from {
+                        From::Rewind(n) | From::Newest(n) => newer >= n,
+                        _ => false,
+                    };
+                    if outside || !self.held(entry, own) {
+                        below.insert((entry.id.clone(), own.clone()));
+                    }
+                }
+            }
+        }
         if let Some((epoch, seq)) = grown {
             (stream.pos, stream.epoch) = (seq, self.epoch(&epoch).unwrap_or(0));
         }
@@ -353,10 +357,12 @@ impl Oracle {
         let cut = self.cut(of.unwrap_or(0), self.epochs.len() - 1);
         let told = |key: &String| {
             let covers = |epoch, through| Some(epoch) >= of && through >= entry.id.1;
-            stream.told.iter().any(|(channel, epoch, through, anyway)| {
+            let told = |(channel, epoch, through, anyway): &(String, usize, u64, bool)| {
                 let covers = channel == key && covers(*epoch, *through);
                 covers && (*anyway || !self.held(entry, key))
-            })
+            };
+            let below = stream.below.contains(&(entry.id.clone(), key.clone()));
+            below || stream.told.iter().any(told)
         };
         let conflates = self
             .rules
@@ -366,14 +372,19 @@ impl Oracle {
             let later = other.id.1 > entry.id.1 && other.key == entry.key;
             later && other.label(channels, conn) == Some(label)
         };
-        entry.id.1 >= cut
-            || stream.below.contains(&entry.id)
-            || entry
-                .targets
-                .iter()
-                .filter(|key| channels.contains(key))
-                .all(told)
-            || conflates && entry.key.is_some() && self.view(self.epochs.len() - 1).any(replaces)
+        let told = entry
+            .targets
+            .iter()
+            .filter(|key| channels.contains(key))
+            .all(told);
+        if entry.id.1 >= cut || told {
+            return true;
+        }
+        let newer = || self.view(self.epochs.len() - 1).any(replaces);
+        let conflated = conflates && entry.key.is_some() && newer();
+        self.conflated
+            .set(self.conflated.get() + u64::from(conflated));
+        conflated
     }
 
     /// A point that the client may come back with.
@@ -458,7 +469,14 @@ impl Oracle {
         let owed = since || stream.owed.contains(&reason);
         if reason == "rewound" {
             hold!(owed || self.rewinds(stream), "P3: rewound without a cut");
-            stream.pos = stream.pos.min(gap.cursor.1);
+            // A cursor that the cut made what it is.
+            let cut = |owed: &&str| matches!(*owed, "future" | "epoch_unknown");
+            let ahead = !stream.open && stream.owed.iter().any(cut);
+            stream.pos = if ahead {
+                gap.cursor.1
+            } else {
+                stream.pos.min(gap.cursor.1)
+            };
             stream.heard.remove(&gap.channel);
             stream.told.push((gap.channel.clone(), 0, 0, false));
             return Ok(());

@@ -99,7 +99,7 @@ impl Plan {
             shards: rng.between(1, 3),
             clients: rng.between(3, 8),
             publishers: rng.between(1, 3),
-            steps: rng.between(200, 700),
+            steps: rng.between(200, 1_600),
             exact,
             trouble,
             body: *rng.pick(&[8, 60, 600]),

@@ -10,6 +10,7 @@ use fanwire_core::broker::{Broker, ChaosBroker, MemoryBroker};
 use fanwire_core::clock::{Clock, Instant};
 use fanwire_core::cursor::Epoch;
 use fanwire_core::hub::{Encoder, Hub, HubConfig, Shard};
+use fanwire_core::limits::Limits;
 use fanwire_core::policy::Door;
 
 use crate::book::Book;
@@ -115,6 +116,7 @@ impl World {
             graves: Vec::new(),
             open: Vec::new(),
             used: Vec::new(),
+            writes: Arc::default(),
             conns: 0,
             keys: 0,
             bodies: 0,
@@ -404,6 +406,21 @@ impl World {
         for (what, times) in &notes.counts {
             self.cx.book.add(what, *times);
         }
+        let (blocks, partial) = *self.cx.writes.lock();
+        let (plan, defaults) = (&self.cx.plan.limits, Limits::default());
+        let small = plan.log_bytes != defaults.log_bytes;
+        let few = plan.channel_records != defaults.channel_records;
+        self.cx.book.add("world with a small log", small.into());
+        self.cx.book.add("world with few records", few.into());
+        self.cx
+            .book
+            .add("conflated", self.cx.oracle.conflated.get());
+        self.cx.book.add(
+            "one bucket for two channels",
+            self.cx.oracle.collisions as u64,
+        );
+        self.cx.book.add("write blocked", blocks);
+        self.cx.book.add("write taken in part", partial);
         let Some(chaos) = &self.cx.chaos else { return };
         let seen = chaos.counts();
         for (what, times) in [
