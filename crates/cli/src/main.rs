@@ -5,6 +5,7 @@
 //! | [`serve`] | `fanwire serve` |
 //! | [`publish`] | `fanwire pub` |
 //! | [`subscribe`] | `fanwire sub` |
+//! | [`bench`] | `fanwire bench` |
 //! | [`check_config`] | `fanwire check-config` |
 //! | [`default_config`] | `fanwire default-config` |
 //! | [`completions`] | `fanwire completions` |
@@ -13,6 +14,7 @@
 //! of settings; [`server_options`] is how `pub` and `sub` reach a server;
 //! [`failure`] is what a command that failed tells, [`output`] how it is said.
 
+mod bench;
 mod check_config;
 mod completions;
 mod cursor_file;
@@ -64,6 +66,8 @@ enum Command {
     /// Listen to channels
     #[command(name = "sub")]
     Subscribe(Box<subscribe::Subscribe>),
+    /// Measure what each transport costs, on this machine
+    Bench(Box<bench::Bench>),
     /// Tell everything that is wrong with a configuration
     CheckConfig(Box<check_config::CheckConfig>),
     /// Print every setting with its meaning and default, as a file to start from
@@ -77,6 +81,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(*args),
         Command::Publish(args) => publish::run(*args),
         Command::Subscribe(args) => subscribe::run(*args),
+        Command::Bench(args) => bench::run(*args),
         Command::CheckConfig(args) => check_config::run(*args),
         Command::DefaultConfig => default_config::run(),
         Command::Completions(args) => completions::run(&args, Cli::command()),
