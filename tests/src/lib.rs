@@ -7,11 +7,13 @@
 
 pub mod base64;
 pub mod http;
+pub mod listener;
 pub mod memory;
 pub mod poll;
 pub mod proxy;
 pub mod said;
 pub mod script;
+pub mod server;
 pub mod sse;
 pub mod wait;
 pub mod wire;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use serde_json::value::RawValue;
 
-use crate::http::{Answer, Http};
+use crate::http::{Answer, Http, request};
 use crate::said::{Said, envelope};
 use crate::wire::Ending;
 
@@ -15,10 +15,12 @@ pub struct Poller {
     to: SocketAddr,
     /// The path and its query, without cursor and wait; it has a `?`.
     target: String,
-    headers: Vec<(String, String)>,
+    headers: Vec<(String, Vec<u8>)>,
     http: Option<Http>,
     queue: VecDeque<Said>,
-    /// What the next request asks for: a cursor, `earliest`, or nothing.
+    /// The query of the first request.
+    first: String,
+    /// The last answer's cursor.
     pub after: Option<String>,
     /// The last cursor seen: of a message's id, of an answer.
     pub last_id: Option<String>,
@@ -29,9 +31,9 @@ pub struct Poller {
 }
 
 impl Poller {
-    /// A poller that starts after `after` (now, without one). `target` names
-    /// the channels.
-    pub fn new(to: SocketAddr, target: &str, after: Option<String>) -> Self {
+    /// A poller of the channels that `target` names. The first request has the
+    /// query `first` (empty: from now), the others the cursor of the last answer.
+    pub fn new(to: SocketAddr, target: &str, first: &str) -> Self {
         let mark = if target.contains('?') { '&' } else { '?' };
         Self {
             to,
@@ -39,18 +41,31 @@ impl Poller {
             headers: Vec::new(),
             http: None,
             queue: VecDeque::new(),
-            after,
+            first: first.to_owned(),
+            after: None,
             last_id: None,
             wait: 20,
             answers: 0,
         }
     }
 
-    /// Adds a header to every request.
+    /// Adds a header to the first request.
     #[must_use]
-    pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.push((name.to_owned(), value.to_owned()));
+    pub fn first_header(mut self, name: &str, value: &[u8]) -> Self {
+        self.headers.push((name.to_owned(), value.to_vec()));
         self
+    }
+
+    /// A first request that does not wait: from here on, nothing is missed.
+    ///
+    /// # Errors
+    /// The ending, where no whole answer came.
+    pub async fn anchor(&mut self) -> Result<(), Ending> {
+        let wait = std::mem::take(&mut self.wait);
+        let answer = self.ask().await;
+        self.wait = wait;
+        self.take(&answer?);
+        Ok(())
     }
 
     /// The next message or gap; [`Said::Cursor`] after each answer's last.
@@ -78,21 +93,23 @@ impl Poller {
     /// # Errors
     /// The ending, where no whole answer came.
     pub async fn ask(&mut self) -> Result<Answer, Ending> {
-        let mut target = format!("{}wait={}", self.target, self.wait);
-        if let Some(after) = &self.after {
-            target.push_str("&after=");
-            target.push_str(after);
-        }
+        let start = match &self.after {
+            Some(after) => format!("after={after}"),
+            None => self.first.clone(),
+        };
+        let mark = if start.is_empty() { "" } else { "&" };
+        let target = format!("{}wait={}{mark}{start}", self.target, self.wait);
         let mut http = match self.http.take() {
             Some(http) => http,
             None => Http::connect(self.to).await,
         };
-        let headers: Vec<(&str, &str)> = self
-            .headers
-            .iter()
-            .map(|(n, v)| (n.as_str(), v.as_str()))
-            .collect();
-        let answer = http.try_ask("GET", &target, &headers, b"").await?;
+        let host = self.to.to_string();
+        let mut headers: Vec<(&str, &[u8])> = vec![("Host", host.as_bytes())];
+        if self.after.is_none() {
+            headers.extend(self.headers.iter().map(|(n, v)| (n.as_str(), v.as_slice())));
+        }
+        let _ = http.wire.send(&request("GET", &target, &headers, b"")).await;
+        let answer = http.answer().await?;
         if answer.header("connection") != Some("close") {
             self.http = Some(http);
         }

@@ -8,7 +8,8 @@ use tokio::net::TcpStream;
 
 use crate::wait::within;
 
-/// A connection with what was read from it and not yet taken.
+/// A connection with what was read from it and not yet taken. Dropped, it is
+/// reset: thousands of tests' connections would else hold their ports.
 #[derive(Debug)]
 pub struct Wire {
     stream: TcpStream,
@@ -81,11 +82,6 @@ impl Wire {
     /// Closes the sending side; reading goes on.
     pub async fn finish(&mut self) {
         let _ = self.stream.shutdown().await;
-    }
-
-    /// Closes with a reset instead of a FIN.
-    pub fn reset(self) {
-        let _ = self.stream.set_zero_linger();
     }
 
     /// Reads more; `Err` says how it ended.
@@ -167,5 +163,11 @@ impl Wire {
         let bytes = self.buffered().to_vec();
         self.taken = self.buffer.len();
         (bytes, ending)
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        let _ = self.stream.set_zero_linger();
     }
 }

@@ -1,0 +1,239 @@
+//! One listener for all transports.
+
+use std::net::SocketAddr;
+
+use crate::poll::Poller;
+use crate::said::{Gap, Heard, Ready, Said};
+use crate::sse::Sse;
+use crate::ws::Ws;
+
+/// How a listener hears.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// Event stream; with one channel, raw.
+    SseRaw,
+    /// Event stream in the envelope.
+    SseEnvelope,
+    /// Long poll.
+    Poll,
+    /// WebSocket in the envelope.
+    WsEnvelope,
+    /// WebSocket, data only; one channel.
+    WsRaw,
+}
+
+/// A listener.
+#[derive(Debug)]
+pub enum Listener {
+    /// On an event stream.
+    Sse(Sse),
+    /// On long polls.
+    Poll(Poller),
+    /// On a WebSocket.
+    Ws(Ws),
+}
+
+impl Transport {
+    /// Those that carry cursors.
+    pub const RESUMING: [Self; 4] = [
+        Self::SseRaw,
+        Self::SseEnvelope,
+        Self::Poll,
+        Self::WsEnvelope,
+    ];
+
+    /// Whether messages come with ids.
+    pub fn has_ids(self) -> bool {
+        self != Self::WsRaw
+    }
+
+    /// The channels of `list` this transport can hear at once.
+    pub fn channels<'a>(self, list: &[&'a str]) -> Vec<&'a str> {
+        let count = if self == Self::WsRaw { 1 } else { list.len() };
+        list[..count].to_vec()
+    }
+}
+
+impl Listener {
+    /// Listens to `list` with these query parameters (`""`: from now). When this
+    /// returns, the server has answered: what is published next is heard.
+    ///
+    /// # Panics
+    /// Where it is refused.
+    pub async fn open(transport: Transport, to: SocketAddr, list: &str, query: &str) -> Self {
+        match Self::try_open(transport, to, list, query, &[]).await {
+            Ok(listener) => listener,
+            Err(said) => panic!("{transport:?} {list} {query}: {said:?}"),
+        }
+    }
+
+    /// Comes back with a cursor, in the transport's own way: an event stream
+    /// with `Last-Event-ID`, the others with `after=`.
+    pub async fn resume(transport: Transport, to: SocketAddr, list: &str, cursor: &str) -> Self {
+        match Self::try_resume(transport, to, list, cursor).await {
+            Ok(listener) => listener,
+            Err(said) => panic!("{transport:?} {list} after {cursor}: {said:?}"),
+        }
+    }
+
+    /// The same, where the connection may break.
+    ///
+    /// # Errors
+    /// [`Said::Cut`] where it broke before the answer.
+    pub async fn try_resume(
+        transport: Transport,
+        to: SocketAddr,
+        list: &str,
+        cursor: &str,
+    ) -> Result<Self, Said> {
+        match transport {
+            Transport::SseRaw | Transport::SseEnvelope => {
+                let headers: [(&str, &[u8]); 1] = [("Last-Event-ID", cursor.as_bytes())];
+                Self::try_open(transport, to, list, "", &headers).await
+            }
+            _ => Self::try_open(transport, to, list, &format!("after={cursor}"), &[]).await,
+        }
+    }
+
+    /// Listens, with more headers, where the connection may break.
+    ///
+    /// # Errors
+    /// [`Said::Cut`] where it broke before the answer.
+    ///
+    /// # Panics
+    /// Where it is refused.
+    pub async fn try_open(
+        transport: Transport,
+        to: SocketAddr,
+        list: &str,
+        query: &str,
+        headers: &[(&str, &[u8])],
+    ) -> Result<Self, Said> {
+        let mark = if query.is_empty() { "" } else { "?" };
+        let target = format!("/c/{list}{mark}{query}");
+        match transport {
+            Transport::SseRaw | Transport::SseEnvelope => {
+                let enveloped = transport == Transport::SseEnvelope;
+                let mark = if query.is_empty() { "?" } else { "&" };
+                let form = if enveloped { "format=sse,envelope" } else { "format=sse" };
+                let target = format!("{target}{mark}{form}");
+                match Sse::try_open(to, &target, headers).await {
+                    Ok(Ok(sse)) => Ok(Self::Sse(sse.enveloped(enveloped || list.contains(',')))),
+                    Ok(Err(answer)) => panic!("{target}: {} {}", answer.status, answer.text()),
+                    Err(_) => Err(Said::Cut),
+                }
+            }
+            Transport::Poll => {
+                let mut poller = Poller::new(to, &format!("/c/{list}"), query);
+                for (name, value) in headers {
+                    poller = poller.first_header(name, value);
+                }
+                match poller.anchor().await {
+                    Ok(()) => Ok(Self::Poll(poller)),
+                    Err(_) => Err(Said::Cut),
+                }
+            }
+            Transport::WsEnvelope | Transport::WsRaw => {
+                let enveloped = transport == Transport::WsEnvelope;
+                let mut all = headers.to_vec();
+                if enveloped {
+                    all.push(("Sec-WebSocket-Protocol", b"fanwire.envelope"));
+                }
+                match Ws::try_open(to, &target, &all).await {
+                    Ok(Ok(ws)) => Ok(Self::Ws(ws.enveloped(enveloped || list.contains(',')))),
+                    Ok(Err(answer)) => panic!("{target}: {} {}", answer.status, answer.text()),
+                    Err(_) => Err(Said::Cut),
+                }
+            }
+        }
+    }
+
+    /// The next thing said.
+    pub async fn next(&mut self) -> Said {
+        match self {
+            Self::Sse(sse) => sse.next().await,
+            Self::Poll(poller) => poller.next().await,
+            Self::Ws(ws) => ws.next().await,
+        }
+    }
+
+    /// The cursor to come back with: what the transport's clients remember.
+    pub fn last(&self) -> Option<String> {
+        match self {
+            Self::Sse(sse) => sse.last_id.clone(),
+            Self::Poll(poller) => poller.last_id.clone(),
+            Self::Ws(ws) => ws.last_id.clone(),
+        }
+    }
+
+    /// The next message; `$ready` and `$cursor` are passed over.
+    ///
+    /// # Panics
+    /// Where something else comes.
+    pub async fn message(&mut self) -> Heard {
+        loop {
+            match self.next().await {
+                Said::Heard(heard) => return heard,
+                Said::Ready(_) | Said::Cursor(_) => {}
+                other => panic!("a message was due: {other:?}"),
+            }
+        }
+    }
+
+    /// The texts of the next `count` messages.
+    pub async fn texts(&mut self, count: usize) -> Vec<String> {
+        let mut texts = Vec::with_capacity(count);
+        for _ in 0..count {
+            texts.push(self.message().await.plain());
+        }
+        texts
+    }
+
+    /// The texts of all messages up to and without the one that is `last`.
+    pub async fn texts_until(&mut self, last: &str) -> Vec<String> {
+        let mut texts = Vec::new();
+        loop {
+            let text = self.message().await.plain();
+            if text == last {
+                return texts;
+            }
+            texts.push(text);
+        }
+    }
+
+    /// What `$ready` says, which comes next.
+    ///
+    /// # Panics
+    /// Where something else comes.
+    pub async fn ready(&mut self) -> Ready {
+        match self.next().await {
+            Said::Ready(ready) => ready,
+            other => panic!("$ready was due: {other:?}"),
+        }
+    }
+
+    /// The gap that comes next. On a poll, which has no `$ready`, an answer's
+    /// end is passed over.
+    ///
+    /// # Panics
+    /// Where something else comes.
+    pub async fn gap(&mut self) -> Gap {
+        match self.next().await {
+            Said::Gap(gap) => gap,
+            other => panic!("$gap was due: {other:?}"),
+        }
+    }
+
+    /// Everything up to the end, which comes last.
+    pub async fn rest(&mut self) -> Vec<Said> {
+        let mut all = Vec::new();
+        loop {
+            let said = self.next().await;
+            let ended = matches!(said, Said::Cut | Said::Ended | Said::Closed(..));
+            all.push(said);
+            if ended {
+                return all;
+            }
+        }
+    }
+}

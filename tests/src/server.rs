@@ -1,0 +1,137 @@
+//! The server under test, in this process.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use fanwire::Config;
+use fanwire::config::NamedRules;
+
+use crate::http::{self, Answer};
+use crate::wait::within;
+
+/// What the server runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Variant {
+    /// Orders, acks and feeds apart from each other.
+    pub chaos: bool,
+    /// Connections are written by their own tasks instead of the shard.
+    pub pull: bool,
+}
+
+impl Variant {
+    /// Memory broker, the shard writes.
+    pub const MEMORY: Self = Self {
+        chaos: false,
+        pull: false,
+    };
+    /// Memory broker, tasks write.
+    pub const MEMORY_PULL: Self = Self {
+        chaos: false,
+        pull: true,
+    };
+    /// Chaos broker without faults, the shard writes.
+    pub const CHAOS: Self = Self {
+        chaos: true,
+        pull: false,
+    };
+    /// Chaos broker without faults, tasks write.
+    pub const CHAOS_PULL: Self = Self {
+        chaos: true,
+        pull: true,
+    };
+}
+
+/// A running server.
+pub struct TestServer {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    /// What it was started with.
+    pub config: Config,
+    variant: Variant,
+    running: fanwire::Running,
+}
+
+impl TestServer {
+    /// Starts one with defaults on a free port of 127.0.0.1.
+    pub async fn start(variant: Variant) -> Self {
+        Self::with(variant, |_| {}).await
+    }
+
+    /// The same with some settings changed.
+    pub async fn with(variant: Variant, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::default();
+        config.listen.addresses = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+        config.debug.force_pull = variant.pull;
+        change(&mut config);
+        Self::run(variant, config).await
+    }
+
+    async fn run(variant: Variant, config: Config) -> Self {
+        let server = match fanwire::Server::new(config.clone()) {
+            Ok(server) => server,
+            Err(problems) => panic!("{problems}"),
+        };
+        let server = if variant.chaos {
+            server.broker(chaos(&config))
+        } else {
+            server
+        };
+        match within("the server to start", server.start()).await {
+            Ok(running) => Self {
+                addr: running.addr(),
+                config,
+                variant,
+                running,
+            },
+            Err(error) => panic!("the server does not start: {error}"),
+        }
+    }
+
+    /// Ends it and starts another on the same port, with an empty store.
+    pub async fn restart(self) -> Self {
+        let mut config = self.config.clone();
+        config.listen.addresses = vec![self.addr];
+        let variant = self.variant;
+        within("the server to end", self.running.shutdown()).await;
+        Self::run(variant, config).await
+    }
+
+    /// Ends it.
+    pub async fn stop(self) {
+        within("the server to end", self.running.shutdown()).await;
+    }
+
+    /// What the hub counts.
+    pub fn stats(&self) -> fanwire_core::hub::Stats {
+        self.running.hub().stats()
+    }
+
+    /// Publishes text to the channels of `list` and gives the message's id.
+    pub async fn publish(&self, list: &str, text: &str) -> String {
+        self.post(list, &[], text.as_bytes()).await.id()
+    }
+
+    /// A POST to the channels of `list`, which may go on with a query.
+    pub async fn post(&self, list: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        http::post(self.addr, &format!("/c/{list}"), headers, body).await
+    }
+
+    /// A GET of the channels of `list`, which may go on with a query.
+    pub async fn get(&self, list: &str, headers: &[(&str, &str)]) -> Answer {
+        http::get(self.addr, &format!("/c/{list}"), headers).await
+    }
+
+    /// The cursor of now.
+    pub async fn now(&self, list: &str) -> String {
+        crate::poll::read(&self.get(&format!("{list}?wait=0"), &[]).await).1
+    }
+}
+
+/// Rules of one namespace that keeps `messages` per channel, else as default.
+pub fn keep(config: &mut Config, namespace: &str, messages: usize) {
+    let rules = NamedRules {
+        history_messages: Some(messages),
+        ..NamedRules::default()
+    };
+    config.namespaces.by_name.insert(namespace.to_owned(), rules);
+}
