@@ -115,7 +115,11 @@ impl Listener {
             Transport::SseRaw | Transport::SseEnvelope => {
                 let enveloped = transport == Transport::SseEnvelope;
                 let mark = if query.is_empty() { "?" } else { "&" };
-                let form = if enveloped { "format=sse,envelope" } else { "format=sse" };
+                let form = if enveloped {
+                    "format=sse,envelope"
+                } else {
+                    "format=sse"
+                };
                 let target = format!("{target}{mark}{form}");
                 match Sse::try_open(to, &target, headers).await {
                     Ok(Ok(sse)) => Ok(Self::Sse(sse.enveloped(enveloped || list.contains(',')))),

@@ -88,6 +88,11 @@ impl Poller {
         said
     }
 
+    /// What [`Poller::next`] would give without asking again.
+    pub fn peek(&self) -> Option<&Said> {
+        self.queue.front()
+    }
+
     /// One request and its answer.
     ///
     /// # Errors
@@ -108,7 +113,10 @@ impl Poller {
         if self.after.is_none() {
             headers.extend(self.headers.iter().map(|(n, v)| (n.as_str(), v.as_slice())));
         }
-        let _ = http.wire.send(&request("GET", &target, &headers, b"")).await;
+        let _ = http
+            .wire
+            .send(&request("GET", &target, &headers, b""))
+            .await;
         let answer = http.answer().await?;
         if answer.header("connection") != Some("close") {
             self.http = Some(http);

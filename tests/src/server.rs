@@ -102,7 +102,7 @@ impl TestServer {
     }
 
     /// What the hub counts.
-    pub fn stats(&self) -> fanwire_core::hub::Stats {
+    pub fn stats(&self) -> fanwire::Stats {
         self.running.hub().stats()
     }
 
@@ -133,5 +133,12 @@ pub fn keep(config: &mut Config, namespace: &str, messages: usize) {
         history_messages: Some(messages),
         ..NamedRules::default()
     };
-    config.namespaces.by_name.insert(namespace.to_owned(), rules);
+    config
+        .namespaces
+        .by_name
+        .insert(namespace.to_owned(), rules);
+}
+
+fn chaos(_config: &Config) -> Arc<dyn fanwire_core::broker::Broker> {
+    unimplemented!()
 }

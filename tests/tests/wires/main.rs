@@ -1,0 +1,9 @@
+//! The behaviour suite over the wires: each promise, on each transport that
+//! makes it, on each variant of the server.
+#![allow(clippy::unwrap_used)]
+
+mod p1_order;
+mod p2_resume;
+mod p3_gaps;
+mod p3_midstream;
+mod table;

@@ -1,0 +1,116 @@
+//! The table: one test per behaviour, transport and variant of the server.
+
+use std::future::Future;
+use std::time::Duration;
+
+/// Runs one test. Whatever waits inside it is bounded already; this bound only
+/// catches a loop that never ends.
+pub(crate) fn run(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let bound = tokio::time::timeout(Duration::from_secs(180), test);
+        assert!(bound.await.is_ok(), "the test does not end");
+    });
+    runtime.shutdown_background();
+}
+
+/// One test per variant of the server for each `async fn(Variant, …)`.
+macro_rules! variants {
+    ($($name:ident),+ $(,)?) => { $(
+        mod $name { $crate::table::four!(super::$name); }
+    )+ };
+}
+
+/// One test per way of writing, over the memory broker.
+macro_rules! modes {
+    ($($name:ident),+ $(,)?) => { $(
+        mod $name {
+            #[test]
+            fn shard_writes() {
+                $crate::table::run(super::$name(fanwire_tests::server::Variant::MEMORY));
+            }
+            #[test]
+            fn pulled() {
+                $crate::table::run(super::$name(fanwire_tests::server::Variant::MEMORY_PULL));
+            }
+        }
+    )+ };
+}
+
+/// One test each: what does not depend on the broker nor on who writes.
+macro_rules! once {
+    ($($name:ident),+ $(,)?) => { $(
+        mod $name {
+            #[test]
+            fn memory() {
+                $crate::table::run(super::$name(fanwire_tests::server::Variant::MEMORY));
+            }
+        }
+    )+ };
+}
+
+/// One test per transport and variant for each `async fn(Variant, Transport)`.
+macro_rules! cells {
+    ($($name:ident),+ $(,)?) => { $(
+        mod $name {
+            $crate::table::transports!($name: sse_raw SseRaw, sse_envelope SseEnvelope,
+                poll Poll, ws_envelope WsEnvelope, ws_raw WsRaw);
+        }
+    )+ };
+}
+
+/// The same for the transports that carry cursors.
+macro_rules! resuming {
+    ($($name:ident),+ $(,)?) => { $(
+        mod $name {
+            $crate::table::transports!($name: sse_raw SseRaw, sse_envelope SseEnvelope,
+                poll Poll, ws_envelope WsEnvelope);
+        }
+    )+ };
+}
+
+/// The same for streams that say `$ready`.
+macro_rules! readied {
+    ($($name:ident),+ $(,)?) => { $(
+        mod $name {
+            $crate::table::transports!($name: sse_raw SseRaw, sse_envelope SseEnvelope,
+                ws_envelope WsEnvelope);
+        }
+    )+ };
+}
+
+macro_rules! transports {
+    ($test:ident: $($name:ident $transport:ident),+) => { $(
+        mod $name {
+            $crate::table::four!(super::super::$test,
+                fanwire_tests::listener::Transport::$transport);
+        }
+    )+ };
+}
+
+macro_rules! four {
+    ($test:path $(, $argument:expr)*) => {
+        #[test]
+        fn memory_shard_writes() {
+            $crate::table::run($test(fanwire_tests::server::Variant::MEMORY $(, $argument)*));
+        }
+        #[test]
+        fn memory_pulled() {
+            $crate::table::run($test(fanwire_tests::server::Variant::MEMORY_PULL $(, $argument)*));
+        }
+        #[test]
+        fn chaos_shard_writes() {
+            $crate::table::run($test(fanwire_tests::server::Variant::CHAOS $(, $argument)*));
+        }
+        #[test]
+        fn chaos_pulled() {
+            $crate::table::run($test(fanwire_tests::server::Variant::CHAOS_PULL $(, $argument)*));
+        }
+    };
+}
+
+pub(crate) use {cells, four, modes, once, readied, resuming, transports, variants};
