@@ -223,6 +223,14 @@ impl Http {
         }
     }
 
+    /// Takes over a connection.
+    pub fn over(wire: Wire, to: SocketAddr) -> Self {
+        Self {
+            wire,
+            host: to.to_string(),
+        }
+    }
+
     /// Sends a request and reads its answer.
     ///
     /// # Panics

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::wait::within;
 
@@ -36,6 +36,31 @@ impl Wire {
         match within("a TCP connection", TcpStream::connect(to)).await {
             Ok(stream) => Self::over(stream),
             Err(error) => panic!("connect to {to}: {error}"),
+        }
+    }
+
+    /// Connects from an address of this machine, with a receive buffer of so
+    /// many bytes (0: as the system has it).
+    ///
+    /// # Panics
+    /// Where that is not possible.
+    pub async fn connect_from(from: std::net::IpAddr, to: SocketAddr, buffer: u32) -> Self {
+        let socket = if to.is_ipv4() {
+            TcpSocket::new_v4()
+        } else {
+            TcpSocket::new_v6()
+        };
+        let connected = async {
+            let socket = socket?;
+            if buffer > 0 {
+                socket.set_recv_buffer_size(buffer)?;
+            }
+            socket.bind(SocketAddr::new(from, 0))?;
+            socket.connect(to).await
+        };
+        match within("a TCP connection", connected).await {
+            Ok(stream) => Self::over(stream),
+            Err(error) => panic!("connect from {from} to {to}: {error}"),
         }
     }
 

@@ -2,8 +2,13 @@
 //! makes it, on each variant of the server.
 #![allow(clippy::unwrap_used)]
 
+mod bodies;
 mod p1_order;
 mod p2_resume;
 mod p3_gaps;
 mod p3_midstream;
+mod p4_ack;
+mod p5_slow;
 mod table;
+mod ws_frames;
+mod ws_handshake;

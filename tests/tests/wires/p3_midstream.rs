@@ -67,7 +67,9 @@ async fn account(listener: &mut Listener, ids: &[String], reason: &str, channel:
                     (channel, reason)
                 );
                 let lost = gap.lost_through.unwrap();
-                let through = ids.iter().position(|id| *id == lost).unwrap();
+                // Further `end`s push out what was held: the loss may reach them.
+                let through = ids.iter().position(|id| *id == lost);
+                let through = through.unwrap_or(ids.len() - 1);
                 assert!(through >= next, "a gap over what was heard");
                 excused = through + 1;
                 if let Listener::Sse(sse) = listener {
@@ -76,7 +78,7 @@ async fn account(listener: &mut Listener, ids: &[String], reason: &str, channel:
                     let before = seq(gap.id.as_deref().unwrap());
                     assert!(next == 0 || before == seq(&ids[next - 1]), "{before}");
                 }
-                assert!(seq(&gap.cursor) >= seq(&ids[through]));
+                assert!(seq(&gap.cursor) >= seq(&lost));
             }
             Said::Ready(_) | Said::Cursor(_) => {}
             other => panic!("{other:?}"),
