@@ -1,1 +1,111 @@
-fn main() {}
+//! P5 and P6 in bytes: one stalled reader among a thousand. In a process of its
+//! own, because it looks at the memory of the whole process.
+#![allow(clippy::unwrap_used)]
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use fanwire_tests::http::{Head, Http, request};
+use fanwire_tests::memory::resident;
+use fanwire_tests::said::Said;
+use fanwire_tests::server::{TestServer, Variant, keep};
+use fanwire_tests::sse::Sse;
+use fanwire_tests::wait::{until, within};
+use fanwire_tests::wire::Wire;
+
+const READERS: usize = 1_000;
+const MESSAGES: usize = 200;
+const BODY: usize = 4_000;
+
+/// Opens an event stream with a small receive buffer.
+async fn open(server: &TestServer) -> Sse {
+    let mut wire = Wire::connect_from(IpAddr::V4(Ipv4Addr::LOCALHOST), server.addr, 4096).await;
+    let host = server.addr.to_string();
+    let headers: [(&str, &[u8]); 2] = [("Host", host.as_bytes()), ("Accept", b"text/event-stream")];
+    wire.send(&request("GET", "/c/big:a", &headers, b""))
+        .await
+        .unwrap();
+    let head = Head::read(&mut wire).await.unwrap();
+    Sse::over(wire, head)
+}
+
+async fn p5_one_stalled_reader_among_a_thousand(variant: Variant) {
+    let server = TestServer::with(variant, |config| {
+        keep(config, "big", 10_000);
+        config
+            .namespaces
+            .by_name
+            .get_mut("big")
+            .unwrap()
+            .history_bytes = Some(64 << 20);
+    })
+    .await;
+    let mut stalled = open(&server).await;
+    let mut readers = Vec::new();
+    for _ in 1..READERS {
+        let mut sse = open(&server).await;
+        readers.push(tokio::spawn(async move {
+            let mut heard = 0;
+            while heard < MESSAGES {
+                match sse.next().await {
+                    Said::Heard(message) => {
+                        let number = message.text()[..4].parse::<usize>().unwrap();
+                        assert_eq!(number, heard);
+                        heard += 1;
+                    }
+                    Said::Ready(_) | Said::Cursor(_) => {}
+                    other => panic!("after {heard}: {other:?}"),
+                }
+            }
+        }));
+    }
+    until("all to be there", || {
+        (server.stats().subscribers == READERS).then_some(())
+    })
+    .await;
+    let before = resident();
+    let mut http = Http::connect(server.addr).await;
+    let (outbox, chunk) = (server.config.limits.outbox, server.config.limits.chunk);
+    for at in 0..MESSAGES {
+        let body = format!("{at:04}{}", "x".repeat(BODY));
+        http.ask("POST", "/c/big:a", &[], body.as_bytes())
+            .await
+            .id();
+        let stats = server.stats();
+        assert!(stats.outbox_peak <= outbox + chunk, "{stats:?}");
+    }
+    for reader in readers {
+        within("the others to hear all", reader).await.unwrap();
+    }
+    // Everyone else is done: what is left is the stalled one's.
+    let stats = server.stats();
+    assert_eq!(stats.behind, 1, "nobody is stalled: the test does not test");
+    assert!(stats.outbox_bytes <= outbox + chunk, "{stats:?}");
+    let grown = resident().saturating_sub(before);
+    // The history (0.8 MB), one outbox, and what allocators and clients keep; a
+    // queue per reader would be 800 MB.
+    assert!(grown < 96 << 20, "{} MiB more resident", grown >> 20);
+    for at in 0..MESSAGES {
+        match stalled.next().await {
+            Said::Heard(message) => assert_eq!(message.text()[..4], format!("{at:04}")),
+            Said::Ready(_) if at == 0 => assert!(matches!(stalled.next().await, Said::Heard(_))),
+            other => panic!("{at}: {other:?}"),
+        }
+    }
+}
+
+fn run(variant: Variant) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(p5_one_stalled_reader_among_a_thousand(variant));
+    runtime.shutdown_background();
+}
+
+/// One after the other in one test: two at once would count each other's bytes.
+#[test]
+fn p5_one_stalled_reader_among_a_thousand_is_bounded_in_both_modes() {
+    run(Variant::MEMORY);
+    run(Variant::MEMORY_PULL);
+}

@@ -2,6 +2,7 @@
 //! makes it, on each variant of the server.
 #![allow(clippy::unwrap_used)]
 
+mod alive;
 mod bodies;
 mod p1_order;
 mod p2_resume;
@@ -9,6 +10,11 @@ mod p3_gaps;
 mod p3_midstream;
 mod p4_ack;
 mod p5_slow;
+mod p6_node;
+mod p6_requests;
+mod p7_refusals;
+mod p8_access;
+mod polling;
 mod table;
 mod ws_frames;
 mod ws_handshake;
