@@ -6,6 +6,7 @@
 //! [`wait::PATIENCE`], and never sleeps to be in step.
 
 pub mod base64;
+pub mod chaos;
 pub mod http;
 pub mod listener;
 pub mod memory;

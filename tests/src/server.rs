@@ -1,11 +1,11 @@
 //! The server under test, in this process.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use fanwire::Config;
 use fanwire::config::NamedRules;
 
+use crate::chaos;
 use crate::http::{self, Answer};
 use crate::wait::within;
 
@@ -72,7 +72,7 @@ impl TestServer {
             Err(problems) => panic!("{problems}"),
         };
         let server = if variant.chaos {
-            server.broker(chaos(&config))
+            server.broker(chaos::broker(&config))
         } else {
             server
         };
@@ -102,7 +102,7 @@ impl TestServer {
     }
 
     /// What the hub counts.
-    pub fn stats(&self) -> fanwire::Stats {
+    pub fn stats(&self) -> fanwire_core::hub::Stats {
         self.running.hub().stats()
     }
 
@@ -137,8 +137,4 @@ pub fn keep(config: &mut Config, namespace: &str, messages: usize) {
         .namespaces
         .by_name
         .insert(namespace.to_owned(), rules);
-}
-
-fn chaos(_config: &Config) -> Arc<dyn fanwire_core::broker::Broker> {
-    unimplemented!()
 }
