@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use fanwire::Config;
-use fanwire_core::broker::chaos::{ChaosBroker, Faults};
+use fanwire_core::broker::{ChaosBroker, Faults};
 use fanwire_core::clock::Clock;
 use fanwire_core::cursor::Epoch;
 use fanwire_core::policy::Door;

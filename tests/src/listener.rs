@@ -1,11 +1,13 @@
 //! One listener for all transports.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use crate::http::{Head, request};
 use crate::poll::Poller;
 use crate::said::{Gap, Heard, Ready, Said};
 use crate::sse::Sse;
-use crate::ws::Ws;
+use crate::wire::Wire;
+use crate::ws::{Ws, upgrade};
 
 /// How a listener hears.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +66,42 @@ impl Listener {
         match Self::try_open(transport, to, list, query, &[]).await {
             Ok(listener) => listener,
             Err(said) => panic!("{transport:?} {list} {query}: {said:?}"),
+        }
+    }
+
+    /// A stream from now whose socket takes few bytes until it is read: it can
+    /// be made to fall behind.
+    ///
+    /// # Panics
+    /// On a poll, or where it is refused.
+    pub async fn lazy(transport: Transport, to: SocketAddr, channel: &str) -> Self {
+        let mut wire = Wire::connect_from(IpAddr::V4(Ipv4Addr::LOCALHOST), to, 4096).await;
+        let host = to.to_string();
+        let target = format!("/c/{channel}");
+        let asked = match transport {
+            Transport::SseRaw => format!("{target}?format=sse"),
+            Transport::SseEnvelope => format!("{target}?format=sse,envelope"),
+            Transport::WsEnvelope => format!("{target}?format=envelope"),
+            _ => target,
+        };
+        let bytes = match transport {
+            Transport::SseRaw | Transport::SseEnvelope => {
+                request("GET", &asked, &[("Host", host.as_bytes())], b"")
+            }
+            Transport::WsRaw | Transport::WsEnvelope => upgrade(to, &asked, &[]),
+            Transport::Poll => panic!("a poll does not fall behind"),
+        };
+        let _ = wire.send(&bytes).await;
+        let head = match Head::read(&mut wire).await {
+            Ok(head) => head,
+            Err(ending) => panic!("{asked}: {ending:?}"),
+        };
+        match (transport, head.status) {
+            (Transport::SseRaw, 200) => Self::Sse(Sse::over(wire, head)),
+            (Transport::SseEnvelope, 200) => Self::Sse(Sse::over(wire, head).enveloped(true)),
+            (Transport::WsRaw, 101) => Self::Ws(Ws::over(wire, head)),
+            (_, 101) => Self::Ws(Ws::over(wire, head).enveloped(true)),
+            _ => panic!("{asked}: {head:?}"),
         }
     }
 

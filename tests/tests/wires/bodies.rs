@@ -121,7 +121,8 @@ fn check(transport: Transport, published: &Published, heard: &Heard) {
     if enveloped {
         let (kind, data) = match (textual, json, published.args) {
             (true, ..) => (Kind::Text, utf8.clone()),
-            (_, true, false) => (Kind::Json, utf8.clone()),
+            // White space around a JSON value is not part of it.
+            (_, true, false) => (Kind::Json, utf8.trim().to_owned()),
             (_, true, true) => {
                 let count = ARGS.iter().find(|(args, _)| *args == utf8).unwrap().1;
                 (Kind::Args(count), utf8.clone())

@@ -1,18 +1,14 @@
 //! P5 A slow reader hurts only itself. (One among 1,000, with its memory, has
 //! a process of its own: `tests/memory.rs`.)
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use fanwire_tests::http::{Head, Http, request};
+use fanwire_tests::http::Http;
 use fanwire_tests::listener::{Listener, Transport};
 use fanwire_tests::poll;
 use fanwire_tests::said::Said;
 use fanwire_tests::server::{TestServer, Variant, keep};
-use fanwire_tests::sse::Sse;
 use fanwire_tests::wait::until;
-use fanwire_tests::wire::Wire;
-use fanwire_tests::ws::{Ws, upgrade};
 
 use crate::table::{cells, once, variants};
 
@@ -22,8 +18,6 @@ variants!(
     p5_a_slow_reader_catches_up_from_history_without_a_gap,
 );
 once!(p5_a_poll_answer_of_one_large_message_passes);
-
-const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// A namespace that keeps everything these tests publish.
 fn roomy(config: &mut fanwire::Config) {
@@ -36,20 +30,7 @@ fn roomy(config: &mut fanwire::Config) {
         .history_bytes = Some(128 << 20);
 }
 
-/// An event stream that takes few bytes until it is read.
-async fn lazy_sse(server: &TestServer, target: &str) -> Sse {
-    let mut wire = Wire::connect_from(HERE, server.addr, 4096).await;
-    let host = server.addr.to_string();
-    let headers: [(&str, &[u8]); 2] = [("Host", host.as_bytes()), ("Accept", b"text/event-stream")];
-    wire.send(&request("GET", target, &headers, b""))
-        .await
-        .unwrap();
-    let head = Head::read(&mut wire).await.unwrap();
-    assert_eq!(head.status, 200);
-    Sse::over(wire, head)
-}
-
-/// Publishes numbered messages until a reader is behind, and so many more.
+/// Publishes numbered messages until a reader has been behind over so many.
 async fn flood(server: &TestServer, more: usize) -> usize {
     let mut http = Http::connect(server.addr).await;
     let (mut count, mut left) = (0, more);
@@ -60,7 +41,11 @@ async fn flood(server: &TestServer, more: usize) -> usize {
             .await
             .id();
         count += 1;
-        left -= usize::from(server.stats().behind > 0);
+        left = if server.stats().behind > 0 {
+            left - 1
+        } else {
+            more
+        };
     }
     count
 }
@@ -71,7 +56,7 @@ fn number(text: &str) -> usize {
 
 async fn p5_a_slow_reader_catches_up_from_history_without_a_gap(variant: Variant) {
     let server = TestServer::with(variant, roomy).await;
-    let mut slow = lazy_sse(&server, "/c/big:a").await;
+    let mut slow = Listener::lazy(Transport::SseRaw, server.addr, "big:a").await;
     let mut quick = Listener::open(Transport::WsEnvelope, server.addr, "big:a", "").await;
     let reader = tokio::spawn(async move {
         let mut texts = Vec::new();
@@ -100,8 +85,8 @@ async fn p5_a_slow_reader_catches_up_from_history_without_a_gap(variant: Variant
     let mut heard = Vec::new();
     loop {
         match slow.next().await {
-            Said::Heard(message) if message.text() == "end" => break,
-            Said::Heard(message) => heard.push(number(&message.text())),
+            Said::Heard(message) if message.plain() == "end" => break,
+            Said::Heard(message) => heard.push(number(&message.plain())),
             Said::Ready(_) | Said::Cursor(_) => {}
             other => panic!("{other:?}"),
         }
@@ -119,13 +104,7 @@ async fn p5_a_reader_without_progress_is_closed_and_comes_back_by_its_last_id(va
         config.limits.write_progress = Duration::from_millis(600);
     })
     .await;
-    let mut wire = Wire::connect_from(HERE, server.addr, 4096).await;
-    let protocol: [(&str, &[u8]); 1] = [("Sec-WebSocket-Protocol", b"fanwire.envelope")];
-    wire.send(&upgrade(server.addr, "/c/big:a", &protocol))
-        .await
-        .unwrap();
-    let head = Head::read(&mut wire).await.unwrap();
-    let mut slow = Ws::over(wire, head).enveloped(true);
+    let mut slow = Listener::lazy(Transport::WsEnvelope, server.addr, "big:a").await;
     let count = flood(&server, 20).await;
     until("the hub to let the reader go", || {
         (server.stats().subscribers == 0).then_some(())
@@ -147,7 +126,7 @@ async fn p5_a_reader_without_progress_is_closed_and_comes_back_by_its_last_id(va
         heard.len() < count,
         "it heard everything: the test does not test"
     );
-    let cursor = slow.last_id.unwrap();
+    let cursor = slow.last().unwrap();
     let mut back = Listener::resume(Transport::SseRaw, server.addr, "big:a", &cursor).await;
     for _ in heard.len()..count {
         heard.push(number(&back.message().await.plain()));
@@ -171,7 +150,7 @@ async fn p5_a_message_larger_than_outbox_and_chunk_passes_alone(
     let mut expected = Vec::new();
     for at in 0..12 {
         let size = [64 * 1024, 10, 5_000, 9_000][at % 4];
-        let text = format!("{at:0size$}");
+        let text = at.to_string().repeat(size)[..size].to_owned();
         server.publish("big:a", &text).await;
         expected.push(text);
     }
