@@ -116,7 +116,7 @@ async fn channel_names_follow_their_rules(variant: Variant) {
         "@",
         "chat:@x",
         "@ALL",
-        "bad space:a",
+        "bad%20space:a",
         "caf%C3%A9:a",
         "a;b:c",
     ] {
