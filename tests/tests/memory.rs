@@ -16,9 +16,11 @@ const READERS: usize = 1_000;
 const MESSAGES: usize = 200;
 const BODY: usize = 4_000;
 
-/// Opens an event stream with a small receive buffer.
-async fn open(server: &TestServer) -> Sse {
-    let mut wire = Wire::connect_from(IpAddr::V4(Ipv4Addr::LOCALHOST), server.addr, 4096).await;
+/// Opens an event stream with a receive buffer of so many bytes (0: the
+/// system's).
+async fn open(server: &TestServer, buffer: u32) -> Sse {
+    let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let mut wire = Wire::connect_from(here, server.addr, buffer).await;
     let host = server.addr.to_string();
     let headers: [(&str, &[u8]); 2] = [("Host", host.as_bytes()), ("Accept", b"text/event-stream")];
     wire.send(&request("GET", "/c/big:a", &headers, b""))
@@ -39,10 +41,10 @@ async fn p5_one_stalled_reader_among_a_thousand(variant: Variant) {
             .history_bytes = Some(64 << 20);
     })
     .await;
-    let mut stalled = open(&server).await;
+    let mut stalled = open(&server, 4096).await;
     let mut readers = Vec::new();
     for _ in 1..READERS {
-        let mut sse = open(&server).await;
+        let mut sse = open(&server, 0).await;
         readers.push(tokio::spawn(async move {
             let mut heard = 0;
             while heard < MESSAGES {
