@@ -299,6 +299,9 @@ impl Ws {
                         close(code, b"")
                     };
                     self.send(&echo).await;
+                    // Nothing more is said from here. After an error the server
+                    // cannot know an echo from junk, and waits for this.
+                    self.wire.finish().await;
                     let (rest, _) = self.wire.rest().await;
                     assert_eq!(rest, b"", "bytes after the close frame");
                     return (code, reason);

@@ -12,6 +12,7 @@ mod p4_ack;
 mod p5_slow;
 mod p6_node;
 mod p6_requests;
+mod p7_http;
 mod p7_refusals;
 mod p8_access;
 mod polling;

@@ -151,7 +151,7 @@ async fn p2_cut_while_publishing_goes_on(variant: Variant, transport: Transport)
     let mut cuts = 0u64;
     // Each life is cut at another byte; transports take turns.
     while heard.len() < COUNT {
-        let transport = if cuts % 2 == 0 {
+        let transport = if cuts.is_multiple_of(2) {
             transport
         } else {
             Transport::RESUMING[(cuts / 2) as usize % 4]
