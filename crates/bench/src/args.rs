@@ -37,7 +37,7 @@ pub(crate) enum Sub {
         #[arg(long, default_value = "classic")]
         scenario: String,
         #[command(flatten)]
-        options: Options,
+        options: Box<Options>,
     },
     /// List the scenarios, and the servers that are known
     List,
@@ -130,6 +130,9 @@ pub(crate) struct Options {
     /// Print tables in Markdown
     #[arg(long)]
     pub(crate) markdown: bool,
+    /// Write a page with plots, besides what is printed
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
     /// No progress bar
     #[arg(long)]
     pub(crate) quiet: bool,

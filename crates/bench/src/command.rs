@@ -78,6 +78,12 @@ fn measure(
     host::raise_files();
     let (about, runs) = run::measure(&plan, this, !options.quiet, typed())?;
     let rows = report::rows(&runs);
+    if let Some(file) = &options.html {
+        let written = std::fs::write(file, report::page(&about, &rows));
+        written.map_err(|error| {
+            Error::new(format_args!("cannot write {}: {error}", file.display()))
+        })?;
+    }
     print(&about, &rows, &runs, options);
     match runs.iter().all(|run| run.outcome.is_none()) {
         true => Err(Error::new("nothing could be measured")),

@@ -6,7 +6,7 @@
 //! | [`args`] | what was typed |
 //! | [`command`] | does it |
 //! | `run` | servers are started, loads run, outcomes put together |
-//! | `report` | figures as tables, Markdown, JSON |
+//! | `report` | figures as tables, Markdown, JSON, a page |
 //! | `scenario` | what is measured: one small file each |
 //! | `load` | the load generator: one thread, one epoll, thousands of clients |
 //! | `floor` | the physical limit to compare with |

@@ -142,6 +142,17 @@ fn compare_takes_turns_and_prints_ratios() {
 }
 
 #[test]
+fn a_page_is_written_besides_the_table() {
+    let file = std::env::temp_dir().join(format!("bench-page-{}.html", std::process::id()));
+    let path = file.to_str().unwrap();
+    let figures = measured("classic", &format!("--clients 4 --rate 20 --html {path}"));
+    let page = std::fs::read_to_string(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(page.matches("<polyline").count(), figures.len());
+    assert!(page.contains("none was lost"), "{page}");
+}
+
+#[test]
 fn a_server_that_runs_already_is_measured_where_it_is() {
     use std::io::{BufRead, BufReader};
     use std::process::Stdio;

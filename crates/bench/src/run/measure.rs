@@ -129,19 +129,38 @@ fn about(plan: &Plan, this: &[String], command: String) -> About {
 fn what(plan: &Plan) -> String {
     let params = &plan.params;
     let pace = match (plan.scenario.name(), params.rate > 0.0) {
-        ("classic", _) => format!("{} messages/s from each", params.rate),
+        ("classic", _) => format!(
+            "{} message{} a second from each",
+            params.rate,
+            plural(params.rate)
+        ),
         ("idle" | "storm", _) => "no messages".to_owned(),
         ("echo", _) => "one message under way from each".to_owned(),
-        (_, true) => format!("{} messages/s", params.rate),
+        (_, true) => format!("{} message{} a second", params.rate, plural(params.rate)),
         (_, false) => format!("{} messages under way at once", params.window),
     };
-    format!(
-        "{}: {}; {} clients, {pace}, {} bytes each, {} s after {} s of warm-up",
+    let sends = !plan
+        .scenario
+        .clients(params)
+        .iter()
+        .all(|(_, sends)| !sends);
+    let size = match sends {
+        true => format!(" of {} bytes", params.payload),
+        false => String::new(),
+    };
+    let mut what = format!(
+        "{}: {}; {} clients, {pace}{size}, {} s",
         plan.scenario.name(),
         plan.scenario.about(),
         params.clients,
-        params.payload,
         params.seconds,
-        params.warmup,
-    )
+    );
+    if params.warmup > 0.0 && sends {
+        what.push_str(&format!(" after {} s of warm-up", params.warmup));
+    }
+    what
+}
+
+fn plural(count: f64) -> &'static str {
+    if count == 1.0 { "" } else { "s" }
 }
