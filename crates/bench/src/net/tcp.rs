@@ -12,6 +12,8 @@ use crate::error::{Error, Result};
 /// Connections from one source address: below the ephemeral ports that Linux
 /// has by default (28,232).
 const PER_SOURCE: usize = 20_000;
+/// Source addresses: 127.0.0.1 and those after it, over and over.
+const SOURCES: usize = 200;
 /// Waiting connections that the kernel keeps for a listener.
 const BACKLOG: i32 = 4096;
 
@@ -46,10 +48,10 @@ pub(crate) fn connect(to: SocketAddr, how: Connect) -> Result<OwnedFd> {
     if let Some(bytes) = how.receive_buffer {
         sockopt::set_socket_recv_buffer_size(&fd, bytes)?;
     }
-    let source = how.index / PER_SOURCE;
+    let source = how.index / PER_SOURCE % SOURCES;
     if source > 0 && to.ip().is_loopback() && to.is_ipv4() {
-        let last = u8::try_from(1 + source).map_err(|_| Error::new("too many connections"))?;
-        net::bind(&fd, &SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, last), 0))?;
+        let address = Ipv4Addr::new(127, 0, 0, 1 + source as u8);
+        net::bind(&fd, &SocketAddrV4::new(address, 0))?;
     }
     match net::connect(&fd, &to) {
         Ok(()) | Err(Errno::INPROGRESS) => Ok(fd),
@@ -83,5 +85,31 @@ pub(crate) fn accept(listener: impl AsFd) -> Result<Option<OwnedFd>> {
         }
         Err(Errno::AGAIN | Errno::CONNABORTED | Errno::INTR) => Ok(None),
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_source_address_changes_before_its_ports_run_out() {
+        let (listener, port) = listen(0).unwrap();
+        let to = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let source = |index: usize| -> String {
+            let how = Connect {
+                index,
+                receive_buffer: None,
+            };
+            let fd = connect(to, how).unwrap();
+            let from: SocketAddr = net::getsockname(&fd).unwrap().try_into().unwrap();
+            from.ip().to_string()
+        };
+        assert_eq!(source(PER_SOURCE - 1), "127.0.0.1");
+        assert_eq!(source(PER_SOURCE), "127.0.0.2");
+        assert_eq!(source(PER_SOURCE * SOURCES - 1), "127.0.0.200");
+        assert_eq!(source(PER_SOURCE * SOURCES), "127.0.0.1");
+        drop(listener);
     }
 }

@@ -10,6 +10,10 @@ pub(crate) enum Style {
     Markdown,
 }
 
+/// Rows that a terminal shows as columns: a table of many figures is narrower
+/// that way.
+const FEW: usize = 5;
+
 /// The rows, with these figures. A range stands in parentheses where there
 /// were several repeats. Notes follow.
 pub(crate) fn table(rows: &[Row], columns: &[String], style: Style) -> String {
@@ -34,6 +38,7 @@ pub(crate) fn table(rows: &[Row], columns: &[String], style: Style) -> String {
         lines.push(line);
     }
     let mut out = match style {
+        Style::Terminal if rows.len() <= FEW => terminal(&turned(&lines)),
         Style::Terminal => terminal(&lines),
         Style::Markdown => markdown(&lines),
     };
@@ -70,6 +75,12 @@ fn cell(row: &Row, key: &str) -> String {
         true => format!("{median} ({least}–{most})"),
         false => median,
     }
+}
+
+/// Rows as columns.
+fn turned(lines: &[Vec<String>]) -> Vec<Vec<String>> {
+    let column = |at: usize| lines.iter().map(|line| line[at].clone()).collect();
+    (0..lines[0].len()).map(column).collect()
 }
 
 fn terminal(lines: &[Vec<String>]) -> String {
@@ -136,9 +147,9 @@ mod tests {
         let columns = ["p99_ms", "p50_ms", "lost"].map(str::to_owned);
         let text = table(&some_rows(), &columns, Style::Terminal);
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[0], "transport      p99 ms  lost");
-        assert_eq!(lines[2], "sse              2.50     0");
-        assert_eq!(lines[3], "ws         2.50 (1–4)     0");
+        assert_eq!(lines[0], "transport   sse          ws");
+        assert_eq!(lines[2], "p99 ms     2.50  2.50 (1–4)");
+        assert_eq!(lines[3], "lost          0           0");
         let text = table(&some_rows(), &columns, Style::Markdown);
         assert!(text.contains("| ws | 2.50 (1–4) | 0 |"), "{text}");
     }

@@ -14,6 +14,8 @@ use crate::report::Outcome;
 const DRAIN: Duration = Duration::from_secs(5);
 /// A part of a run between two reports of how far it is.
 const SLICE: u64 = 250_000_000;
+/// Sends later than this, in nanoseconds, are told.
+const LATE: u64 = 20_000_000;
 /// From this share of its core on the load generator may be what limits.
 const BUSY: f64 = 0.9;
 /// Streams that tell nothing when they are subscribed get this long.
@@ -150,6 +152,12 @@ pub(super) fn tell(
         outcome.set("server_mib", kib / 1024.0);
     }
     own_cost(&spent, &mut outcome);
+    if engine.latest_send > LATE {
+        outcome.notes.push(format!(
+            "the load generator itself sent up to {} ms late, because something else took its core: that is in the latencies",
+            engine.latest_send / 1_000_000
+        ));
+    }
     faults(engine, clients, &mut outcome);
     Ok(outcome)
 }
@@ -240,4 +248,25 @@ pub(super) fn opening(engine: &Engine, clients: std::ops::Range<u32>, outcome: &
 pub(super) fn opening_times(took: &Histogram<u64>, outcome: &mut Outcome) {
     outcome.set("connect_p50_ms", took.value_at_quantile(0.5) as f64 / 1e6);
     outcome.set("connect_p99_ms", took.value_at_quantile(0.99) as f64 / 1e6);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_load_generator_that_had_its_core_full_says_so() {
+        let note = |own_cpu: f64| {
+            let mut outcome = Outcome::default();
+            let spent = Spent {
+                seconds: 2.0,
+                own_cpu,
+                ..Spent::default()
+            };
+            own_cost(&spent, &mut outcome);
+            outcome.notes.join("")
+        };
+        assert_eq!(note(1.7), "");
+        assert!(note(1.8).contains("used 90 % of its core"));
+    }
 }
