@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use parking_lot::Mutex;
+use crate::sync::Mutex;
 
 /// A node's bytes of credit. A message that is larger than all of it passes
 /// alone, when nothing else is out.

@@ -22,3 +22,4 @@ mod mutant;
 pub mod mutant;
 pub mod namespace;
 pub mod policy;
+mod sync;

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker};
 
-use parking_lot::{Mutex, RwLock};
+use crate::sync::{Mutex, RwLock};
 
 pub use attach::{Attach, Heartbeat, Kind, Start};
 pub use encode::{Delivery, Encoder, End, FormId, Gap, GapForm, Ready};

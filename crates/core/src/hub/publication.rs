@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::sync::Mutex;
 use bytes::Bytes;
 use hashbrown::HashMap;
-use parking_lot::Mutex;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 

@@ -19,7 +19,7 @@ mod ticket;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use parking_lot::Mutex;
+use crate::sync::Mutex;
 
 use self::asks::Ask;
 pub use self::faults::{ChaosCounts, Faults};

@@ -13,7 +13,7 @@ use super::members::Slot;
 use super::sub::{Doing, State};
 use super::{Command, Shard};
 use crate::broker::{Loss, ReadReply, ReadRequest, Unavailable};
-use crate::cursor::{GapReason, Lineage, Seq};
+use crate::cursor::{Cursor, GapReason, Lineage, Resolved, Seq};
 use crate::message::Stored;
 use crate::mutant;
 
@@ -397,6 +397,8 @@ impl Shard {
         let end = first.prev();
         let pos = self.pos;
         let cursor = self.cursor(end);
+        let lineage = self.lineage.clone();
+        let cut_away = |at: Cursor| lineage.resolve(at, at.seq()) != Resolved::At(at.seq());
         let Some(sub) = self.sub(slot) else { return };
         if sub.ending.is_some() {
             return;
@@ -410,7 +412,7 @@ impl Shard {
             sub.served = end;
             sub.ahead = None;
         }
-        if sub.answer_at.is_some_and(|at| at.seq() >= first) {
+        if sub.answer_at.is_some_and(cut_away) {
             sub.answer_at = Some(cursor);
         }
         if let State::Behind(behind) = &mut sub.state {
