@@ -398,7 +398,10 @@ impl Shard {
         let pos = self.pos;
         let cursor = self.cursor(end);
         let lineage = self.lineage.clone();
-        let cut_away = |at: Cursor| lineage.resolve(at, at.seq()) != Resolved::At(at.seq());
+        // A cursor that was no good before is left to be told when it comes back.
+        let valid =
+            |lineage: &Lineage, at: Cursor| lineage.resolve(at, at.seq()) == Resolved::At(at.seq());
+        let cut_away = |at: Cursor| valid(old, at) && !valid(&lineage, at);
         let Some(sub) = self.sub(slot) else { return };
         if sub.ending.is_some() {
             return;
