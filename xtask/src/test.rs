@@ -57,6 +57,11 @@ const STAGES: &[Stage] = &[
         run: sim::sim,
     },
     Stage {
+        name: "handover",
+        about: "subscribe against publish in every order of locks (shuttle)",
+        run: sim::handover,
+    },
+    Stage {
         name: "mutants",
         about: "the simulation finds every deliberate bug",
         run: sim::mutants,

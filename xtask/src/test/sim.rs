@@ -56,6 +56,20 @@ pub(super) fn sim(context: &Context) -> Tally {
     tests(command, SIM_LIMIT, "sim")
 }
 
+/// The hand-over between replay and live, with locks that try interleavings.
+pub(super) fn handover(context: &Context) -> Tally {
+    let arguments = [
+        "test",
+        "--package",
+        PACKAGE,
+        "--features",
+        "shuttle",
+        "--test",
+        "handover",
+    ];
+    tests(cargo(context, &arguments), SIM_LIMIT, "handover")
+}
+
 /// One test for each deliberate bug, and one for the same build without any.
 pub(super) fn mutants(context: &Context) -> Tally {
     let executable = match build(context) {
