@@ -9,6 +9,7 @@ mod tally;
 mod test;
 mod tidy;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use args::Task;
@@ -24,11 +25,19 @@ fn main() -> ExitCode {
             test::list();
             ExitCode::SUCCESS
         }
-        Ok(Task::Test { only }) => test::run(&only),
-        Ok(Task::Tidy) => tidy::run(),
+        Ok(Task::Test { only }) => test::run(&root(), &only),
+        Ok(Task::Tidy) => tidy::run(&root()),
         Err(sentence) => {
             eprintln!("xtask: {sentence}\n\n{}", args::HELP);
             ExitCode::from(2)
         }
     }
+}
+
+/// The repository's root. Cargo tells where the package is at run time; what was compiled in is
+/// for a binary that is started by hand.
+fn root() -> PathBuf {
+    let package = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    package.parent().unwrap_or(Path::new(".")).to_owned()
 }

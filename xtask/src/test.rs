@@ -96,7 +96,7 @@ pub(crate) fn list() {
 }
 
 /// Runs the stages named in `only`, or all, and prints the summary.
-pub(crate) fn run(only: &[String]) -> ExitCode {
+pub(crate) fn run(root: &Path, only: &[String]) -> ExitCode {
     if let Some(unknown) = only
         .iter()
         .find(|name| STAGES.iter().all(|stage| stage.name != **name))
@@ -105,9 +105,6 @@ pub(crate) fn run(only: &[String]) -> ExitCode {
         list();
         return ExitCode::from(2);
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap_or(Path::new("."));
     let context = Context {
         root: root.to_owned(),
     };

@@ -80,10 +80,7 @@ const CHECKS: &[Check] = &[
 ];
 
 /// `cargo xtask tidy`.
-pub(crate) fn run() -> ExitCode {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap_or(Path::new("."));
+pub(crate) fn run(root: &Path) -> ExitCode {
     let tally = stage(root);
     println!("{}", tally.line());
     if tally.failed == 0 {
