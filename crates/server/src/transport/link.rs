@@ -28,7 +28,8 @@ const MSG_NOSIGNAL: i32 = 0x4000;
 /// Shared by a connection's task and its writer in the shard.
 pub(crate) struct Link {
     clock: Arc<dyn Clock>,
-    /// When something was last heard, in milliseconds of the clock.
+    /// When something was last heard, in nanoseconds of the clock: a pong can
+    /// come within the millisecond of its ping, and must not seem older.
     heard: AtomicU64,
     /// Something was written: an answer has begun.
     wrote: AtomicBool,
@@ -75,7 +76,7 @@ impl Link {
 
     /// Something was heard from the peer.
     pub(crate) fn hear(&self) {
-        let now = u64::try_from(self.clock.now().as_millis()).unwrap_or(u64::MAX);
+        let now = u64::try_from(self.clock.now().as_nanos()).unwrap_or(u64::MAX);
         self.heard.store(now, Ordering::Relaxed);
     }
 
@@ -162,7 +163,7 @@ impl Link {
     }
 
     fn last_heard(&self) -> Instant {
-        Duration::from_millis(self.heard.load(Ordering::Relaxed))
+        Duration::from_nanos(self.heard.load(Ordering::Relaxed))
     }
 }
 
