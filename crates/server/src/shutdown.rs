@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use crate::limit::Counts;
 
-/// A server that serves. Dropping it stops it without any grace.
+/// A server that serves. Dropping it cuts every stream at once.
 pub struct Running {
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) hub: Arc<Hub>,

@@ -20,6 +20,7 @@ struct World {
     app: Arc<App>,
     counts: Arc<Counts>,
     stop: watch::Sender<bool>,
+    drivers: Vec<tokio::task::JoinHandle<()>>,
 }
 
 impl World {
@@ -27,11 +28,12 @@ impl World {
         let mut config = Config::default();
         change(&mut config);
         let (stop, stopped) = watch::channel(false);
-        let (app, _drivers) = crate::assemble::app(config, None, stopped).unwrap();
+        let (app, drivers) = crate::assemble::app(config, None, stopped).unwrap();
         Self {
             app,
             counts: Counts::new(100, 100),
             stop,
+            drivers,
         }
     }
 
@@ -149,6 +151,20 @@ async fn idle_connections_are_closed_when_the_server_stops() {
     until(&mut client, "ok").await;
     world.stop.send(true).unwrap();
     assert_eq!(rest(&mut client).await, "");
+}
+
+#[tokio::test]
+async fn streams_end_with_the_shards_that_serve_them() {
+    let world = World::new(|_| {});
+    let mut client = world.connect(4096, false);
+    client
+        .write_all(get("/c/a?format=sse").as_bytes())
+        .await
+        .unwrap();
+    until(&mut client, "\"conn\":").await;
+    world.drivers.iter().for_each(|driver| driver.abort());
+    rest(&mut client).await;
+    world.counts.none_left().await;
 }
 
 #[tokio::test]

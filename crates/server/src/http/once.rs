@@ -37,7 +37,7 @@ pub(super) async fn once(
             limit,
         },
         conn: connection_id(),
-        writer: Box::new(PullWriter { link: link.clone() }),
+        writer: Box::new(PullWriter::new(link.clone())),
         heartbeat: None,
     })?;
     let mut parts = Vec::new();

@@ -153,9 +153,13 @@ impl Link {
         wake(waker);
     }
 
+    /// The first end counts.
     fn end(&self, end: End) {
         let waker = {
             let mut state = self.state.lock();
+            if state.ended.is_some() {
+                return;
+            }
             state.ended = Some(end);
             state.waker.take()
         };
@@ -180,13 +184,28 @@ fn wake(waker: Option<Waker>) {
     }
 }
 
+/// A writer's hold on its link: however it goes, the task hears of it. A shard
+/// that is dropped with its server lets its connections go this way.
+struct Hold(Arc<Link>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.end(End::Gone);
+    }
+}
+
 /// Shard-writes mode: one vectored send per flush.
 pub(crate) struct SocketWriter {
-    pub(crate) socket: Arc<TcpStream>,
-    pub(crate) link: Arc<Link>,
+    socket: Arc<TcpStream>,
+    hold: Hold,
 }
 
 impl SocketWriter {
+    pub(crate) fn new(socket: Arc<TcpStream>, link: Arc<Link>) -> Self {
+        let hold = Hold(link);
+        Self { socket, hold }
+    }
+
     fn send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let socket = socket2::SockRef::from(&*self.socket);
         match socket.send_vectored_with_flags(slices, MSG_NOSIGNAL) {
@@ -206,26 +225,30 @@ impl Writer for SocketWriter {
         let before = outbox.bytes();
         let flushed = write_all(outbox, |slices| self.send(slices));
         if outbox.bytes() < before {
-            self.link.wrote.store(true, Ordering::Release);
+            self.hold.0.wrote.store(true, Ordering::Release);
         }
         if flushed == Flushed::Blocked {
-            self.link.block();
+            self.hold.0.block();
         }
         flushed
     }
 
     fn last_heard(&self) -> Instant {
-        self.link.last_heard()
+        self.hold.0.last_heard()
     }
 
     fn ended(self: Box<Self>, end: End) {
-        self.link.end(end);
+        self.hold.0.end(end);
     }
 }
 
 /// Pull mode: finished units go to the task.
-pub(crate) struct PullWriter {
-    pub(crate) link: Arc<Link>,
+pub(crate) struct PullWriter(Hold);
+
+impl PullWriter {
+    pub(crate) fn new(link: Arc<Link>) -> Self {
+        Self(Hold(link))
+    }
 }
 
 impl Writer for PullWriter {
@@ -233,9 +256,9 @@ impl Writer for PullWriter {
         if outbox.is_empty() {
             return Flushed::All;
         }
-        self.link.wrote.store(true, Ordering::Release);
+        self.0.0.wrote.store(true, Ordering::Release);
         let (flushed, waker) = {
-            let mut guard = self.link.state.lock();
+            let mut guard = self.0.0.state.lock();
             let state = &mut *guard;
             let held = std::cell::RefCell::new(&mut state.outbox);
             let flushed = hand_over(
@@ -251,11 +274,11 @@ impl Writer for PullWriter {
     }
 
     fn last_heard(&self) -> Instant {
-        self.link.last_heard()
+        self.0.0.last_heard()
     }
 
     fn ended(self: Box<Self>, end: End) {
-        self.link.end(end);
+        self.0.0.end(end);
     }
 }
 
@@ -285,7 +308,7 @@ mod tests {
     #[test]
     fn pull_holds_a_bounded_number_of_bytes_but_one_unit_of_any_size() {
         let link = link();
-        let mut writer = PullWriter { link: link.clone() };
+        let mut writer = PullWriter::new(link.clone());
         let mut big = outbox(&[HELD * 4, 1]);
         assert_eq!(writer.flush(&mut big), Flushed::Blocked);
         assert_eq!(big.len(), 1);
@@ -301,9 +324,16 @@ mod tests {
     fn the_end_is_told_once_the_shard_has_let_go() {
         let link = link();
         assert_eq!(look(&link), Signal::Quiet);
-        Box::new(PullWriter { link: link.clone() }).ended(End::Slow);
+        Box::new(PullWriter::new(link.clone())).ended(End::Slow);
         assert_eq!(look(&link), Signal::Ended(End::Slow));
         assert!(!link.has_written());
+    }
+
+    #[test]
+    fn a_writer_that_is_dropped_lets_its_connection_go() {
+        let link = link();
+        drop(PullWriter::new(link.clone()));
+        assert_eq!(look(&link), Signal::Ended(End::Gone));
     }
 
     async fn pair() -> (Arc<TcpStream>, TcpStream) {
@@ -318,10 +348,7 @@ mod tests {
         use tokio::io::AsyncReadExt as _;
         let (server, mut client) = pair().await;
         let link = link();
-        let mut writer = SocketWriter {
-            socket: server,
-            link: link.clone(),
-        };
+        let mut writer = SocketWriter::new(server, link.clone());
         assert_eq!(writer.flush(&mut outbox(&[3, 4])), Flushed::All);
         assert!(link.has_written());
         let mut got = [0; 7];
@@ -333,10 +360,7 @@ mod tests {
         use tokio::io::AsyncReadExt as _;
         let (server, mut client) = pair().await;
         let link = link();
-        let mut writer = SocketWriter {
-            socket: server.clone(),
-            link: link.clone(),
-        };
+        let mut writer = SocketWriter::new(server.clone(), link.clone());
         let mut much = outbox(&[64 * 1024 * 1024]);
         assert_eq!(writer.flush(&mut much), Flushed::Blocked);
         assert_eq!(look(&link), Signal::Blocked);
@@ -364,10 +388,7 @@ mod tests {
             .unwrap();
         drop(client);
         let link = link();
-        let mut writer = SocketWriter {
-            socket: server,
-            link,
-        };
+        let mut writer = SocketWriter::new(server, link);
         while writer.flush(&mut outbox(&[1])) == Flushed::All {
             tokio::task::yield_now().await;
         }

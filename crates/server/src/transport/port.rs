@@ -35,8 +35,8 @@ impl Port {
     pub(crate) fn writer(&self) -> Box<dyn Writer> {
         let link = self.link.clone();
         match self.socket().filter(|_| !self.pull) {
-            Some(socket) => Box::new(SocketWriter { socket, link }),
-            None => Box::new(PullWriter { link }),
+            Some(socket) => Box::new(SocketWriter::new(socket, link)),
+            None => Box::new(PullWriter::new(link)),
         }
     }
 
