@@ -142,6 +142,52 @@ fn compare_takes_turns_and_prints_ratios() {
 }
 
 #[test]
+fn an_adapter_from_a_file_says_all_that_is_needed() {
+    let folder = std::env::temp_dir().join(format!("bench-adapter-{}", std::process::id()));
+    std::fs::create_dir(&folder).unwrap();
+    let file = folder.join("mine.toml");
+    // Every client answers at the door, and messages stand in JSON.
+    let adapter = r#"
+        name = "mine"
+        about = "The broadcaster, spoken to in a roundabout way."
+        [server]
+        command = ["{self}", "floor", "--port", "{port}"]
+        [transports.json]
+        kind = "ws"
+        path = "/ws/{channel}"
+        open = [{ send = "{\"join\":\"{channel}\"}" }, { wait = "join", send = "ready?" }]
+        ready = "ready?"
+        publish = { send = "{\"say\":{\"to\":\"{channel}\",\"text\":\"{message}\"}}" }
+    "#;
+    std::fs::write(&file, adapter).unwrap();
+    let output = bench(&[
+        "classic",
+        "--adapter",
+        file.to_str().unwrap(),
+        "--clients",
+        "3",
+        "--rate",
+        "20",
+        "--seconds",
+        "0.5",
+        "--warmup",
+        "0.2",
+        "--no-pin",
+        "--json",
+    ]);
+    std::fs::remove_dir_all(&folder).unwrap();
+    let all: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let run = &all["runs"][0];
+    assert_eq!(
+        (run["target"].as_str(), run["transport"].as_str()),
+        (Some("mine"), Some("json")),
+        "{run}"
+    );
+    nothing_wrong(&run["outcome"]["figures"]);
+    assert!(number(&run["outcome"]["figures"], "deliveries_per_s") > 0.0);
+}
+
+#[test]
 fn a_page_is_written_besides_the_table() {
     let file = std::env::temp_dir().join(format!("bench-page-{}.html", std::process::id()));
     let path = file.to_str().unwrap();
