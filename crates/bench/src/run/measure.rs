@@ -128,17 +128,7 @@ fn about(plan: &Plan, this: &[String], command: String) -> About {
 
 fn what(plan: &Plan) -> String {
     let params = &plan.params;
-    let pace = match (plan.scenario.name(), params.rate > 0.0) {
-        ("classic", _) => format!(
-            "{} message{} a second from each",
-            params.rate,
-            plural(params.rate)
-        ),
-        ("idle" | "storm", _) => "no messages".to_owned(),
-        ("echo", _) => "one message under way from each".to_owned(),
-        (_, true) => format!("{} message{} a second", params.rate, plural(params.rate)),
-        (_, false) => format!("{} messages under way at once", params.window),
-    };
+    let pace = plan.scenario.pace(params);
     let sends = !plan
         .scenario
         .clients(params)
@@ -159,8 +149,4 @@ fn what(plan: &Plan) -> String {
         what.push_str(&format!(" after {} s of warm-up", params.warmup));
     }
     what
-}
-
-fn plural(count: f64) -> &'static str {
-    if count == 1.0 { "" } else { "s" }
 }

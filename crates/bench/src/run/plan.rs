@@ -103,7 +103,7 @@ impl Plan {
 /// What cannot be done, with what can.
 pub(crate) fn plan(wish: &Wish) -> Result<Plan> {
     let scenario = scenario::by_name(&wish.scenario)?;
-    let params = params(wish, scenario.defaults())?;
+    let params = params(wish, scenario)?;
     let mut targets = Vec::new();
     for server in &wish.servers {
         targets.push(target(server, scenario, wish)?);
@@ -125,7 +125,8 @@ pub(crate) fn plan(wish: &Wish) -> Result<Plan> {
     })
 }
 
-fn params(wish: &Wish, mut params: Params) -> Result<Params> {
+fn params(wish: &Wish, scenario: &dyn Scenario) -> Result<Params> {
+    let mut params = scenario.defaults();
     params.clients = wish.clients.unwrap_or(params.clients);
     params.channels = wish.channels.unwrap_or(params.channels);
     params.rate = wish.rate.unwrap_or(params.rate);
@@ -138,6 +139,22 @@ fn params(wish: &Wish, mut params: Params) -> Result<Params> {
     params.warmup = wish.warmup.unwrap_or(params.warmup);
     params.at_once = wish.at_once.unwrap_or(params.at_once);
     params.stalled = wish.stalled.unwrap_or(params.stalled);
+    let knobs = scenario.knobs();
+    let given = [
+        ("rate", wish.rate.is_some()),
+        ("window", wish.window.is_some()),
+        ("channels", wish.channels.is_some()),
+        ("stalled", wish.stalled.is_some()),
+    ];
+    if let Some((name, _)) = given
+        .iter()
+        .find(|(name, given)| *given && !knobs.contains(name))
+    {
+        return Err(Error::new(format_args!(
+            "--{name} means nothing in {}",
+            scenario.name()
+        )));
+    }
     let rules = [
         (
             (1..=MAX_CLIENTS).contains(&params.clients),
@@ -177,10 +194,11 @@ fn params(wish: &Wish, mut params: Params) -> Result<Params> {
             return Err(Error::new(says));
         }
     }
-    if wish.scenario == "classic" && params.rate <= 0.0 {
-        return Err(Error::new(
-            "`classic` needs a --rate: messages per second of each client",
-        ));
+    if knobs.contains(&"rate") && !knobs.contains(&"window") && params.rate <= 0.0 {
+        return Err(Error::new(format_args!(
+            "{} needs a --rate above 0",
+            scenario.name()
+        )));
     }
     Ok(params)
 }
@@ -317,8 +335,11 @@ mod tests {
             ("classic", "floor=https://127.0.0.1", "only http://"),
             ("classic", "nobody", "no adapter is called"),
             ("classics", "floor", "classic, fanout"),
+            ("idle", "floor", "--window means nothing in idle"),
         ] {
-            let Err(error) = plan(&wish(scenario, &[server])) else {
+            let mut wish = wish(scenario, &[server]);
+            wish.window = (scenario == "idle").then_some(3);
+            let Err(error) = plan(&wish) else {
                 panic!("{server} was planned");
             };
             assert!(error.to_string().contains(says), "{error}");

@@ -27,6 +27,14 @@ impl Scenario for Classic {
         }
     }
 
+    fn knobs(&self) -> &'static [&'static str] {
+        &["rate"]
+    }
+
+    fn pace(&self, params: &Params) -> String {
+        format!("{} messages a second from each", params.rate)
+    }
+
     fn columns(&self) -> &'static [&'static str] {
         &[
             "requests_per_s",

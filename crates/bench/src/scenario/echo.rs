@@ -28,6 +28,14 @@ impl Scenario for Echo {
         }
     }
 
+    fn knobs(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn pace(&self, _params: &Params) -> String {
+        "one message under way from each".to_owned()
+    }
+
     fn columns(&self) -> &'static [&'static str] {
         &[
             "round_trips_per_s",

@@ -32,6 +32,10 @@ impl Scenario for Fanout {
         }
     }
 
+    fn knobs(&self) -> &'static [&'static str] {
+        &["rate", "window"]
+    }
+
     fn columns(&self) -> &'static [&'static str] {
         &[
             "deliveries_per_s",

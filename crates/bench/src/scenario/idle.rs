@@ -35,6 +35,14 @@ impl Scenario for Idle {
         }
     }
 
+    fn knobs(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn pace(&self, _params: &Params) -> String {
+        "no messages".to_owned()
+    }
+
     fn columns(&self) -> &'static [&'static str] {
         &[
             "kib_per_connection",

@@ -28,6 +28,17 @@ pub(crate) trait Scenario: Sync {
     /// Its numbers where none are given.
     fn defaults(&self) -> Params;
 
+    /// Which of `rate`, `window`, `channels` and `stalled` mean something to it.
+    fn knobs(&self) -> &'static [&'static str];
+
+    /// How fast messages come, in a few words.
+    fn pace(&self, params: &Params) -> String {
+        match params.rate > 0.0 {
+            true => format!("{} messages a second", params.rate),
+            false => format!("{} messages under way at once", params.window),
+        }
+    }
+
     /// The figures that its table shows, in order.
     fn columns(&self) -> &'static [&'static str];
 

@@ -40,6 +40,10 @@ impl Scenario for Resume {
         }
     }
 
+    fn knobs(&self) -> &'static [&'static str] {
+        &["rate"]
+    }
+
     fn columns(&self) -> &'static [&'static str] {
         &[
             "whole_ms",
@@ -79,7 +83,7 @@ impl Scenario for Resume {
             );
         }
         open_all(engine, params, say)?;
-        let mut schedule = share_rate(engine, &[SENDER], params.rate.max(0.1));
+        let mut schedule = share_rate(engine, &[SENDER], params.rate);
         say("messages flow", 0.1);
         let until = engine.now() + nanos(params.warmup.max(0.2));
         engine.run(&mut schedule, until)?;

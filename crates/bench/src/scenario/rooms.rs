@@ -30,6 +30,10 @@ impl Scenario for Rooms {
         }
     }
 
+    fn knobs(&self) -> &'static [&'static str] {
+        &["rate", "window", "channels"]
+    }
+
     fn columns(&self) -> &'static [&'static str] {
         &[
             "deliveries_per_s",

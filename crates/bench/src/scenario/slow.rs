@@ -39,6 +39,17 @@ impl Scenario for Slow {
         }
     }
 
+    fn knobs(&self) -> &'static [&'static str] {
+        &["rate", "stalled"]
+    }
+
+    fn pace(&self, params: &Params) -> String {
+        format!(
+            "{} messages a second, {} clients stall",
+            params.rate, params.stalled
+        )
+    }
+
     fn columns(&self) -> &'static [&'static str] {
         &[
             "p99_before_ms",
@@ -72,7 +83,7 @@ impl Scenario for Slow {
         let (stalled, all) = (stalled(params), engine.count());
         engine.small_buffers();
         open_all(engine, params, say)?;
-        let mut schedule = share_rate(engine, &[all - 1], params.rate.max(0.1));
+        let mut schedule = share_rate(engine, &[all - 1], params.rate);
         // The stalled do not count before either: the same clients are compared.
         for client in 0..stalled {
             engine.stall(client, false)?;

@@ -29,6 +29,14 @@ impl Scenario for Storm {
         }
     }
 
+    fn knobs(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn pace(&self, _params: &Params) -> String {
+        "no messages".to_owned()
+    }
+
     fn columns(&self) -> &'static [&'static str] {
         &[
             "connects_per_s",
