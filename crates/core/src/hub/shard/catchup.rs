@@ -409,7 +409,7 @@ impl Shard {
         let keys = sub.keys().clone();
         let reached = match &sub.state {
             State::Live => pos.max(sub.served),
-            State::Behind(behind) => behind.cursor,
+            State::Behind(behind) => behind.cursor.max(sub.served),
         };
         if sub.served >= first {
             sub.served = end;
