@@ -247,7 +247,10 @@ impl Client {
             cx.book.count(what);
             return From::After(format!("{epoch}-{seq}"));
         }
-        let (epoch, top) = (cx.oracle.current(), cx.oracle.top());
+        let (epoch, top) = (
+            cx.oracle.truth.epochs[cx.oracle.truth.current()].0.clone(),
+            cx.oracle.truth.top(cx.oracle.truth.current()),
+        );
         match rng.below(12) {
             0 => From::After(String::new()),
             1 => From::After(

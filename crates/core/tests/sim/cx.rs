@@ -18,7 +18,7 @@ use crate::rng::Rng;
 use crate::tap::{Tap, entry};
 
 /// What a promise broken says.
-pub type Verdict = Result<(), String>;
+pub use crate::truth::Verdict;
 
 pub struct Cx {
     pub plan: Plan,

@@ -19,6 +19,7 @@ mod plan;
 mod publisher;
 mod rng;
 mod tap;
+mod truth;
 mod wire;
 mod world;
 

@@ -197,7 +197,8 @@ impl World {
     fn withdraw(&mut self) -> Verdict {
         self.cx.sync()?;
         let close = self.cx.withdrawn_at.is_none();
-        self.cx.withdrawn_at = close.then(|| self.cx.oracle.top());
+        self.cx.withdrawn_at =
+            close.then(|| self.cx.oracle.truth.top(self.cx.oracle.truth.current()));
         self.cx.door.replace(self.cx.plan.namespaces(!close));
         if close {
             self.cx.kept_since.clear();
@@ -417,7 +418,7 @@ impl World {
             .add("conflated", self.cx.oracle.conflated.get());
         self.cx.book.add(
             "one bucket for two channels",
-            self.cx.oracle.collisions as u64,
+            self.cx.oracle.collisions.get(),
         );
         self.cx.book.add("write blocked", blocks);
         self.cx.book.add("write taken in part", partial);
