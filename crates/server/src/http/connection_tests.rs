@@ -2,8 +2,18 @@
 //! Connections over a stream in memory: what hyper, the gate and the transports
 //! hand to each other, byte by byte, without a socket.
 
+use std::task::Context;
 use std::time::Duration;
 
+use fanwire_core::broker::{
+    Append, AppendError, Appended, Broker, BrokerFuture, Feed, FeedEvent, ReadReply, ReadRequest,
+    Tail, Top, Unavailable,
+};
+use fanwire_core::cursor::{Epoch, Lineage, Seq};
+use fanwire_core::hub::Draft;
+use fanwire_core::key::Key;
+use fanwire_core::message::{Body, Keys};
+use fanwire_core::policy::{Subject, Verb};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::sync::watch;
 
@@ -15,6 +25,47 @@ const UPGRADE: &str = "GET /c/a HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocke
                        Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
                        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
+/// A broker that never says anything.
+struct Silent;
+
+impl Feed for Silent {
+    fn poll_next(&mut self, _: &mut Context<'_>) -> Poll<FeedEvent> {
+        Poll::Pending
+    }
+}
+
+impl Broker for Silent {
+    fn append(&self, batch: Vec<Append>) -> Vec<BrokerFuture<Result<Appended, AppendError>>> {
+        let silence = |_| -> BrokerFuture<_> { Box::pin(std::future::pending()) };
+        batch.into_iter().map(silence).collect()
+    }
+
+    fn follow(&self, _: Seq) -> Box<dyn Feed> {
+        Box::new(Silent)
+    }
+
+    fn read(&self, _: ReadRequest) -> BrokerFuture<Result<ReadReply, Unavailable>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn tail(&self, _: Keys, _: usize) -> BrokerFuture<Result<Tail, Unavailable>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn top(&self) -> BrokerFuture<Result<Top, Unavailable>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn start(&self) -> Top {
+        Top {
+            seq: Seq(0),
+            lineage: Lineage::fresh(Epoch(1)),
+        }
+    }
+
+    fn listening(&self, _: &Key, _: bool) {}
+}
+
 /// A server without sockets.
 struct World {
     app: Arc<App>,
@@ -25,10 +76,14 @@ struct World {
 
 impl World {
     fn new(change: impl FnOnce(&mut Config)) -> Self {
+        Self::with(None, change)
+    }
+
+    fn with(broker: Option<Arc<dyn Broker>>, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
         change(&mut config);
         let (stop, stopped) = watch::channel(false);
-        let (app, drivers) = crate::assemble::app(config, None, stopped).unwrap();
+        let (app, drivers) = crate::assemble::app(config, broker, stopped).unwrap();
         Self {
             app,
             counts: Counts::new(100, 100),
@@ -250,6 +305,31 @@ async fn a_peer_that_does_not_read_its_answer_is_let_go() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn p7_a_silent_broker_hangs_nobody() {
+    let world = World::with(Some(Arc::new(Silent)), |config| {
+        config.limits.applied_wait = Duration::from_millis(50);
+    });
+    let mut client = world.connect(4096, false);
+    let publish = "POST /c/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nhi";
+    for (request, code) in [
+        (publish.to_owned(), "outcome_unknown"),
+        (get("/c/a"), "unavailable"),
+        (get("/c/a?wait=1&after=1-5"), ""),
+    ] {
+        client.write_all(request.as_bytes()).await.unwrap();
+        let head = until(&mut client, "\r\n\r\n").await;
+        let body = until(&mut client, "}").await;
+        if code.is_empty() {
+            assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+            assert_eq!(body, "{\"messages\":[],\"cursor\":\"1-5\"}");
+        } else {
+            assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
+            assert!(body.contains(code), "{body}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn p5_an_answer_may_take_as_long_as_there_is_progress() {
     let world = World::new(|_| {});
     let mut client = world.connect(64, false);
@@ -260,16 +340,10 @@ async fn p5_an_answer_may_take_as_long_as_there_is_progress() {
     while world.app.hub.stats().subscribers == 0 {
         tokio::task::yield_now().await;
     }
-    let keys =
-        fanwire_core::message::Keys::from_iter([fanwire_core::key::Key::channel("a").unwrap()]);
-    let nobody = fanwire_core::policy::Subject::Anonymous([127, 0, 0, 1].into());
-    let permit = world
-        .app
-        .door
-        .admit(nobody, fanwire_core::policy::Verb::Publish, keys)
-        .unwrap();
-    let body = fanwire_core::message::Body::Text(vec![b'x'; 2_000].into());
-    let draft = fanwire_core::hub::Draft::new(body);
+    let keys = Keys::from_iter([Key::channel("a").unwrap()]);
+    let nobody = Subject::Anonymous([127, 0, 0, 1].into());
+    let permit = world.app.door.admit(nobody, Verb::Publish, keys).unwrap();
+    let draft = Draft::new(Body::Text(vec![b'x'; 2_000].into()));
     world.app.hub.publish(&permit, draft).await.unwrap();
     // 64 bytes every 20 seconds: far slower than any grace, never without progress.
     let mut heard = Vec::new();
