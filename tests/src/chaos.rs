@@ -24,7 +24,7 @@ impl Clock for Real {
 }
 
 /// A broker for a server with this configuration, and a task that moves it for
-/// as long as somebody has it.
+/// as long as somebody has it. What goes wrong can be changed while it runs.
 pub fn broker(config: &Config) -> Arc<ChaosBroker> {
     let core = config.to_core();
     let nanos = SystemTime::now().duration_since(UNIX_EPOCH);

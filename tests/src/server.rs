@@ -1,9 +1,11 @@
 //! The server under test, in this process.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use fanwire::Config;
 use fanwire::config::NamedRules;
+use fanwire_core::broker::ChaosBroker;
 
 use crate::chaos;
 use crate::http::{self, Answer};
@@ -48,6 +50,7 @@ pub struct TestServer {
     /// What it was started with.
     pub config: Config,
     variant: Variant,
+    chaos: Option<Arc<ChaosBroker>>,
     running: fanwire::Running,
 }
 
@@ -71,16 +74,17 @@ impl TestServer {
             Ok(server) => server,
             Err(problems) => panic!("{problems}"),
         };
-        let server = if variant.chaos {
-            server.broker(chaos::broker(&config))
-        } else {
-            server
+        let chaos = variant.chaos.then(|| chaos::broker(&config));
+        let server = match &chaos {
+            Some(broker) => server.broker(broker.clone()),
+            None => server,
         };
         match within("the server to start", server.start()).await {
             Ok(running) => Self {
                 addr: running.addr(),
                 config,
                 variant,
+                chaos,
                 running,
             },
             Err(error) => panic!("the server does not start: {error}"),
@@ -101,9 +105,25 @@ impl TestServer {
         within("the server to end", self.running.shutdown()).await;
     }
 
+    /// The chaos broker, to make it fail.
+    ///
+    /// # Panics
+    /// Where the variant has none.
+    pub fn chaos(&self) -> &ChaosBroker {
+        match &self.chaos {
+            Some(broker) => broker,
+            None => panic!("this server runs on memory"),
+        }
+    }
+
     /// What the hub counts.
     pub fn stats(&self) -> fanwire_core::hub::Stats {
         self.running.hub().stats()
+    }
+
+    /// Connections now.
+    pub fn connections(&self) -> usize {
+        self.running.connections()
     }
 
     /// Publishes text to the channels of `list` and gives the message's id.

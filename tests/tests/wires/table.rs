@@ -53,6 +53,22 @@ macro_rules! once {
     )+ };
 }
 
+/// One test per way of writing, over the chaos broker, which then fails.
+macro_rules! faults {
+    ($($name:ident),+ $(,)?) => { $(
+        mod $name {
+            #[test]
+            fn shard_writes() {
+                $crate::table::run(super::$name(fanwire_tests::server::Variant::CHAOS));
+            }
+            #[test]
+            fn pulled() {
+                $crate::table::run(super::$name(fanwire_tests::server::Variant::CHAOS_PULL));
+            }
+        }
+    )+ };
+}
+
 /// One test per transport and variant for each `async fn(Variant, Transport)`.
 macro_rules! cells {
     ($($name:ident),+ $(,)?) => { $(
@@ -113,4 +129,4 @@ macro_rules! four {
     };
 }
 
-pub(crate) use {cells, four, modes, once, readied, resuming, transports, variants};
+pub(crate) use {cells, faults, four, modes, once, readied, resuming, transports, variants};
