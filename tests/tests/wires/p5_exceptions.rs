@@ -96,9 +96,23 @@ async fn p1_conflated_values_are_left_out_on_catch_up_and_there_alone(
     let heard = back.texts_until("EUR 4").await;
     // Each key's newest, everything without a key, in the order of the ids. The
     // reader may have been fed before EUR 4 was there, or after.
-    let newest = ["plain 1", "EUR 3", "plain 2", "USD 2"];
     let later = ["plain 1", "plain 2", "USD 2"];
-    assert!(heard == newest || heard == later, "{heard:?}");
+    if variant.chaos {
+        // Its reads may end after one message: only what one piece of catching
+        // up holds is conflated. Nothing else goes missing or out of order.
+        let mut rest = published.iter();
+        assert!(
+            heard.iter().all(|text| rest.any(|other| other == text)),
+            "{heard:?}"
+        );
+        assert!(
+            later.iter().all(|text| heard.iter().any(|h| h == text)),
+            "{heard:?}"
+        );
+    } else {
+        let newest = ["plain 1", "EUR 3", "plain 2", "USD 2"];
+        assert!(heard == newest || heard == later, "{heard:?}");
+    }
 }
 
 async fn c6_a_half_closed_stream_or_poll_is_gone(variant: Variant) {
