@@ -20,8 +20,9 @@ use crate::rng::Rng;
 const READ: usize = 256 << 10;
 /// Room in front of what is read, for what was left of the last read.
 pub(super) const CARRY: usize = 8 << 10;
-/// A receive buffer that fills soon (the kernel doubles it).
-const SMALL_BUFFER: usize = 4 << 10;
+/// A receive buffer that fills soon and still takes a reader's pace (the kernel
+/// doubles it).
+const SMALL_BUFFER: usize = 32 << 10;
 /// Messages sent in one turn: reading must not wait longer.
 const SENDS_PER_TURN: usize = 64;
 
@@ -227,9 +228,9 @@ impl Engine {
         self.track_cursors = true;
     }
 
-    /// Clients opened from now on take little into their sockets.
-    pub(crate) fn small_buffers(&mut self) {
-        self.small_buffers = true;
+    /// Whether clients opened from now on take little into their sockets.
+    pub(crate) fn small_buffers(&mut self, small: bool) {
+        self.small_buffers = small;
     }
 
     /// Sends what is due and reads what comes, until then.

@@ -1,5 +1,6 @@
 //! What the scenarios share.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -28,12 +29,22 @@ pub(super) fn nanos(seconds: f64) -> u64 {
 
 /// Opens all clients of a run.
 pub(super) fn open_all(engine: &mut Engine, params: &Params, say: &mut Say<'_>) -> Result<()> {
+    open(engine, 0..engine.count(), params, say)
+}
+
+/// Opens these clients.
+pub(super) fn open(
+    engine: &mut Engine,
+    clients: Range<u32>,
+    params: &Params,
+    say: &mut Say<'_>,
+) -> Result<()> {
     say("connecting", 0.0);
     let how = Open {
         at_once: params.at_once as usize,
         ..Open::default()
     };
-    engine.open(0..engine.count(), how)?;
+    engine.open(clients, how)?;
     let until = engine.now() + SETTLE;
     engine.run(&mut Schedule::default(), until)
 }

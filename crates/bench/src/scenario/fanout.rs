@@ -10,10 +10,11 @@ use crate::report::Outcome;
 #[derive(Debug)]
 pub(super) struct Fanout;
 
-/// Subscribers that publish: as many as messages under way, each with one.
+/// Subscribers that publish, in turns where there is a rate: a client has one
+/// POST on its way at a time, and must not wait for the last when the next is
+/// due.
 fn senders(params: &Params) -> Vec<u32> {
-    let senders = if params.rate > 0.0 { 1 } else { params.window };
-    (0..senders.min(params.clients).max(1)).collect()
+    (0..params.window.min(params.clients).max(1)).collect()
 }
 
 impl Scenario for Fanout {

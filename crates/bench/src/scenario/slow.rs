@@ -1,11 +1,12 @@
 //! Some readers stall. Do the others notice?
 
+use std::ops::Range;
 use std::time::Duration;
 
-use super::common::{faults, latency, nanos, open_all, own_cost, paced, share_rate};
+use super::common::{faults, latency, nanos, open, own_cost, paced, share_rate};
 use super::{Params, Say, Scenario};
 use crate::error::Result;
-use crate::load::{Engine, Schedule};
+use crate::load::{Engine, Open, Schedule};
 use crate::report::Outcome;
 
 /// Slow readers beside healthy ones.
@@ -15,8 +16,18 @@ pub(super) struct Slow;
 /// Longest wait for the stalled to catch up when they read again.
 const CATCH_UP: Duration = Duration::from_secs(10);
 
+/// Clients that send, in turns: one alone, with one POST on its way at a time,
+/// would wait for the last when the next is due.
+const SENDERS: u32 = 16;
+
+/// Those that stall are the first.
 fn stalled(params: &Params) -> u32 {
     params.stalled.min(params.clients.saturating_sub(1))
+}
+
+/// And those that send the last.
+fn senders(params: &Params) -> Range<u32> {
+    params.clients - (params.clients - stalled(params)).min(SENDERS)..params.clients
 }
 
 impl Scenario for Slow {
@@ -68,9 +79,9 @@ impl Scenario for Slow {
     }
 
     fn clients(&self, params: &Params) -> Vec<(usize, bool)> {
-        // The sender is the last, so that it is not one that stalls.
-        (1..=params.clients)
-            .map(|client| (0, client == params.clients))
+        let senders = senders(params);
+        (0..params.clients)
+            .map(|client| (0, senders.contains(&client)))
             .collect()
     }
 
@@ -81,9 +92,11 @@ impl Scenario for Slow {
     fn run(&self, engine: &mut Engine, params: &Params, say: &mut Say<'_>) -> Result<Outcome> {
         let mut outcome = Outcome::default();
         let (stalled, all) = (stalled(params), engine.count());
-        engine.small_buffers();
-        open_all(engine, params, say)?;
-        let mut schedule = share_rate(engine, &[all - 1], params.rate);
+        engine.small_buffers(true);
+        engine.open(0..stalled, Open::default())?;
+        engine.small_buffers(false);
+        open(engine, stalled..all, params, say)?;
+        let mut schedule = share_rate(engine, &senders(params).collect::<Vec<_>>(), params.rate);
         // The stalled do not count before either: the same clients are compared.
         for client in 0..stalled {
             engine.stall(client, false)?;
