@@ -12,6 +12,8 @@ mod cx;
 mod events;
 mod exec;
 mod faults;
+mod gaps;
+mod opening;
 mod oracle;
 mod oracle_tests;
 mod peer;

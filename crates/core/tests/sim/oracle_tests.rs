@@ -346,6 +346,8 @@ fn starts_in_history_give_what_they_say() {
         .settled()
         .passes();
     comes(From::Rewind(2)).ready(4).fails("missing");
+    let more = comes(From::Rewind(1)).ready(3).hears(4, "a");
+    more.fails("more than the last 1");
     comes(From::Earliest).ready(2).hears(3, "a").passes();
     comes(From::Earliest).ready(3).fails("missing");
     comes(From::Newest(1))
