@@ -13,6 +13,8 @@ use crate::report::Outcome;
 
 /// Longest wait for what is still on its way at the end.
 const DRAIN: Duration = Duration::from_secs(5);
+/// How much longer than planned a window may last that brought nothing.
+const PATIENCE: u64 = 10_000_000_000;
 /// A part of a run between two reports of how far it is.
 const SLICE: u64 = 250_000_000;
 /// Sends later than this, in nanoseconds, are told.
@@ -56,18 +58,11 @@ pub(super) fn paced(
     params: &Params,
     say: &mut Say<'_>,
 ) -> Result<(Spent, u64)> {
-    let begin = engine.now();
-    let measured = begin + nanos(params.warmup);
-    let end = measured + nanos(params.seconds);
-    for_a_while(begin, end, begin, measured, say, "warming up", |until| {
-        engine.run(schedule, until)
-    })?;
-    engine.meter.begin(engine.now());
+    let mut load = |engine: &mut Engine, until: u64| engine.run(schedule, until);
+    warm_up(engine, params, say, &mut load)?;
     engine.latest_send = 0;
     let sent = engine.ledger.sent();
-    for_a_while(begin, end, measured, end, say, "measuring", |until| {
-        engine.run(schedule, until)
-    })?;
+    window(engine, params, say, &mut load)?;
     let sent = engine.ledger.sent() - sent;
     Ok((engine.meter.end(engine.now()), sent))
 }
@@ -82,9 +77,6 @@ pub(super) fn saturated(
     mut next: impl FnMut(u32) -> u32,
 ) -> Result<(Spent, u64)> {
     engine.ledger.watch();
-    let begin = engine.now();
-    let measured = begin + nanos(params.warmup);
-    let end = measured + nanos(params.seconds);
     for &client in first {
         let now = engine.now();
         engine.publish(client, now)?;
@@ -102,34 +94,54 @@ pub(super) fn saturated(
         }
         Ok(())
     };
-    for_a_while(begin, end, begin, measured, say, "warming up", |until| {
-        loop_until(engine, until)
-    })?;
-    engine.meter.begin(engine.now());
+    warm_up(engine, params, say, &mut loop_until)?;
     let sent = engine.ledger.sent();
-    for_a_while(begin, end, measured, end, say, "measuring", |until| {
-        loop_until(engine, until)
-    })?;
+    window(engine, params, say, &mut loop_until)?;
     let sent = engine.ledger.sent() - sent;
     Ok((engine.meter.end(engine.now()), sent))
 }
 
-fn for_a_while(
-    begin: u64,
-    end: u64,
-    from: u64,
-    to: u64,
+/// A load that goes on until then.
+type Load<'a> = dyn FnMut(&mut Engine, u64) -> Result<()> + 'a;
+
+fn warm_up(
+    engine: &mut Engine,
+    params: &Params,
     say: &mut Say<'_>,
-    what: &str,
-    mut run: impl FnMut(u64) -> Result<()>,
+    load: &mut Load<'_>,
 ) -> Result<()> {
-    let mut at = from;
-    while at < to {
-        say(what, (at - begin) as f64 / (end - begin).max(1) as f64);
-        at = to.min(at + SLICE);
-        run(at)?;
+    let all = params.warmup + params.seconds;
+    let (begin, length) = (engine.now(), nanos(params.warmup));
+    while engine.now() < begin + length {
+        let at = engine.now() - begin;
+        say("warming up", at as f64 / 1e9 / all);
+        load(engine, begin + length.min(at + SLICE))?;
     }
     Ok(())
+}
+
+/// Begins the window that is measured, and ends it when its time is over. On a
+/// machine with much else to do it lasts longer, until something was heard.
+fn window(
+    engine: &mut Engine,
+    params: &Params,
+    say: &mut Say<'_>,
+    load: &mut Load<'_>,
+) -> Result<()> {
+    let all = params.warmup + params.seconds;
+    let (begin, length) = (engine.now(), nanos(params.seconds));
+    engine.meter.begin(begin);
+    loop {
+        let at = engine.now() - begin;
+        let patient = engine.meter.timely == 0 && at < length + PATIENCE;
+        if at >= length && !patient {
+            return Ok(());
+        }
+        say("measuring", (params.warmup + at as f64 / 1e9) / all);
+        let left = length.saturating_sub(at);
+        let slice = if left == 0 { SLICE } else { left.min(SLICE) };
+        load(engine, begin + at + slice)?;
+    }
 }
 
 /// Waits for what is on its way, and writes what every scenario tells: rates,
