@@ -76,9 +76,13 @@ async fn p3_a_store_that_lost_its_tail_is_told_as_rewound_to_who_listens(variant
 
 async fn p3_a_store_that_lost_its_tail_is_told_as_rewound_to_who_returns(variant: Variant) {
     let server = TestServer::start(variant).await;
+    let mut witness = Listener::open(Transport::WsEnvelope, server.addr, "a", "").await;
     let ids = publish(&server, &["1", "2", "3", "4", "5"]).await;
     server.chaos().cut(2);
     server.publish("a", "new").await;
+    // A node that has not heard of the cut yet tells it in mid-stream; this one
+    // has, once somebody heard what came after.
+    while !matches!(witness.next().await, Said::Heard(heard) if heard.plain() == "new") {}
     for transport in Transport::RESUMING {
         let mut past = Listener::resume(transport, server.addr, "a", &ids[4]).await;
         let (gaps, _) = opening(&mut past).await;
