@@ -1,7 +1,7 @@
 //! How a stream begins: what its cursor is by what is true, what must be told
 //! before it opens, and what lies below a start in history.
 
-use crate::events::{At, Entry, From, Rx, Sub, read};
+use crate::events::{At, Entry, From, Rx, Sub, Told, read};
 use crate::oracle::{Oracle, Stream};
 use crate::truth::{Verdict, hold};
 
@@ -55,21 +55,23 @@ impl Oracle {
         }
     }
 
-    /// By now there may be what a cursor was ahead of; then it is a cursor.
+    /// By now there may be what a cursor was ahead of; then it is a cursor. The
+    /// first unit tells.
     pub(crate) fn grow(&self, stream: &mut Stream, rx: &Rx) {
-        let refused = |reason: &str| !matches!(reason, "trimmed" | "history_off" | "lost");
-        let refused = matches!(rx, Rx::Gap(told) if told.id.is_none() && refused(&told.reason))
-            || matches!(rx, Rx::EndGap(_))
-            || stream.told.iter().any(|told| told.anyway);
+        let refused = match rx {
+            Rx::Gap(Told {
+                id: None, reason, ..
+            }) => !matches!(reason.as_str(), "trimmed" | "history_off" | "lost"),
+            Rx::EndGap(_) => true,
+            _ => false,
+        };
+        let first = !stream.open && stream.told.is_empty() && !refused;
         let From::After(text) = &stream.sub.from else {
             return;
         };
         let there = |at: &At| self.truth.log.iter().any(|(_, entry)| entry.id == *at);
-        if stream.owed.contains(&"future")
-            && !refused
-            && !stream.open
-            && let Some(at) = read(text).filter(there)
-        {
+        let at = read(text).filter(|at| first && there(at));
+        if let Some(at) = at.filter(|_| stream.owed.contains(&"future")) {
             (stream.pos, stream.epoch) = (at.1, self.truth.of(&at));
             stream.owed.retain(|owed| *owed != "future");
         }
