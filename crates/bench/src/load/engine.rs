@@ -23,6 +23,8 @@ pub(super) const CARRY: usize = 8 << 10;
 /// A receive buffer that fills soon and still takes a reader's pace (the kernel
 /// doubles it).
 const SMALL_BUFFER: usize = 32 << 10;
+/// Longest wait for what is on its way at the end, in nanoseconds.
+const LONGEST_DRAIN: u64 = 60_000_000_000;
 /// Messages sent in one turn: reading must not wait longer.
 const SENDS_PER_TURN: usize = 64;
 
@@ -251,22 +253,44 @@ impl Engine {
         }
     }
 
-    /// Reads until these clients have heard everything, at most so long. Those
-    /// whose connection is gone are not waited for.
+    /// Reads until these clients have heard everything, or nothing came for so
+    /// long, at most a minute. Those whose connection is gone are not waited
+    /// for.
     pub(crate) fn drain(
         &mut self,
         clients: impl Iterator<Item = u32> + Clone,
-        at_most: Duration,
+        quiet: Duration,
     ) -> Result<()> {
-        let deadline = self.now() + at_most.as_nanos() as u64;
-        while self.now() < deadline {
+        let limit = self.now() + LONGEST_DRAIN;
+        let mut heard = self.meter.counters.deliveries;
+        let mut deadline = self.now() + quiet.as_nanos() as u64;
+        while self.now() < deadline.min(limit) {
             let here = clients.clone().filter(|&client| !self.is_off(client));
             if self.posts_done() && self.ledger.all_at_end(here) {
                 return Ok(());
             }
             self.turn(deadline.min(self.now() + 20_000_000))?;
+            if self.meter.counters.deliveries > heard {
+                heard = self.meter.counters.deliveries;
+                deadline = self.now() + quiet.as_nanos() as u64;
+            }
         }
         Ok(())
+    }
+
+    /// Takes back the messages that are still waiting to be posted: they were
+    /// never sent, so nobody lost them. Gives how many.
+    pub(crate) fn take_back(&mut self) -> u64 {
+        let mut count = 0;
+        for (client, one) in self.clients.iter_mut().enumerate() {
+            for (seq, _) in one.posts.drain(..) {
+                if let Some(seq) = seq {
+                    self.ledger.refused(client as u32, seq);
+                    count += 1;
+                }
+            }
+        }
+        count
     }
 
     fn posts_done(&self) -> bool {

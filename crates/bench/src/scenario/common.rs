@@ -11,8 +11,8 @@ use crate::error::Result;
 use crate::load::{Engine, Open, Schedule, Spent, histogram};
 use crate::report::Outcome;
 
-/// Longest wait for what is still on its way at the end.
-const DRAIN: Duration = Duration::from_secs(5);
+/// When nothing has come for so long at the end, nothing will.
+const DRAIN: Duration = Duration::from_secs(3);
 /// How much longer than planned a window may last that brought nothing.
 const PATIENCE: u64 = 10_000_000_000;
 /// A part of a run between two reports of how far it is.
@@ -214,7 +214,17 @@ pub(super) fn own_cost(spent: &Spent, outcome: &mut Outcome) {
 }
 
 /// What these clients lost, heard twice or too late; what was refused.
-pub(super) fn faults(engine: &Engine, clients: impl Iterator<Item = u32>, outcome: &mut Outcome) {
+pub(super) fn faults(
+    engine: &mut Engine,
+    clients: impl Iterator<Item = u32>,
+    outcome: &mut Outcome,
+) {
+    let unsent = engine.take_back();
+    if unsent > 0 {
+        outcome.notes.push(format!(
+            "{unsent} messages were never sent, because the answers to those before them came too slowly"
+        ));
+    }
     let faults = engine.ledger.faults(clients);
     outcome.set("lost", faults.lost as f64);
     outcome.set("doubled", faults.doubled as f64);
