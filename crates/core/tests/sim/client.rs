@@ -508,7 +508,7 @@ impl Link {
         let never = cx.withdrawn_at.is_some() && self.came_closed == Some(cx.withdrawals);
         ensure(!never, "heard without a right")?;
         let since = heard.id.as_ref().and_then(|id| cx.kept_since.get(id));
-        let late = cx.withdrawn_at.is_some() && since.is_some();
+        let late = cx.withdrawn_at.is_some() && cx.rechecked && since.is_some();
         ensure(!late, "published after the right was withdrawn, yet heard")
     }
 

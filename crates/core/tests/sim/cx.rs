@@ -39,6 +39,8 @@ pub struct Cx {
     /// The top when the private namespace was closed, while it is.
     pub withdrawn_at: Option<u64>,
     pub withdrawals: u64,
+    /// Live streams were asked again too, not replays alone.
+    pub rechecked: bool,
     /// What was kept since.
     pub kept_since: HashSet<At>,
     /// Handles whose owner has not noticed yet that the peer is gone.

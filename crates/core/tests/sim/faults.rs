@@ -34,6 +34,7 @@ pub const ALWAYS: &[&str] = &[
     "outcome_unknown",
     "overloaded",
     "permits withdrawn",
+    "permits withdrawn, replays ask",
     "poll answered",
     "publish dropped",
     "publish retried",

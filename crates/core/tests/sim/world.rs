@@ -112,6 +112,7 @@ impl World {
             book,
             withdrawn_at: None,
             withdrawals: 0,
+            rechecked: false,
             kept_since: HashSet::new(),
             graves: Vec::new(),
             open: Vec::new(),
@@ -204,7 +205,13 @@ impl World {
             self.cx.kept_since.clear();
             self.cx.withdrawals += 1;
             self.cx.book.count("permits withdrawn");
-            self.cx.hub.recheck();
+            // Without it, replays ask again and live streams go on.
+            self.cx.rechecked = self.cx.rng.percent(60);
+            if self.cx.rechecked {
+                self.cx.hub.recheck();
+            } else {
+                self.cx.book.count("permits withdrawn, replays ask");
+            }
         }
         self.cx
             .book
