@@ -148,7 +148,9 @@ impl Oracle {
             return true;
         }
         let later = |other: &&Entry| other.id.1 > entry.id.1 && other.key == entry.key;
-        let mut later = self.truth.view(now).filter(later);
+        // A cut may have taken the later value since; whoever had it is told.
+        let log = self.truth.log.iter().map(|(_, other)| other);
+        let mut later = log.filter(later);
         let replaced = later.any(|other| other.label(channels, conn) == Some(label));
         let conflated = self.truth.keeps(label).conflate && entry.key.is_some() && replaced;
         self.conflated.update(|times| times + u64::from(conflated));
