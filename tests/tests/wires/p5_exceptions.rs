@@ -10,7 +10,10 @@ use fanwire_tests::wait::until;
 
 use crate::table::{modes, readied, resuming};
 
-readied!(p5_a_volatile_message_passes_by_a_reader_that_is_behind);
+readied!(
+    p5_a_volatile_message_passes_by_a_reader_that_is_behind,
+    p1_a_connection_left_out_does_not_hear_it_from_history_either,
+);
 resuming!(p1_conflated_values_are_left_out_on_catch_up_and_there_alone);
 modes!(
     c6_a_half_closed_stream_or_poll_is_gone,
@@ -61,6 +64,56 @@ async fn p5_a_volatile_message_passes_by_a_reader_that_is_behind(
         heard.iter().all(|text| text.len() == body.len()),
         "a late volatile message"
     );
+}
+
+async fn p1_a_connection_left_out_does_not_hear_it_from_history_either(
+    variant: Variant,
+    transport: Transport,
+) {
+    let server = TestServer::with(variant, |config| {
+        keep(config, "big", 10_000);
+        config
+            .namespaces
+            .by_name
+            .get_mut("big")
+            .unwrap()
+            .history_bytes = Some(128 << 20);
+        config.limits.ring_bytes = 64 * 1024;
+    })
+    .await;
+    let mut slow = Listener::lazy(transport, server.addr, "big:a").await;
+    let conn = slow.ready().await.conn;
+    let mut http = Http::connect(server.addr).await;
+    let body = "x".repeat(30_000);
+    let mut excluded = 0;
+    let mut stalls = 0;
+    for at in 0.. {
+        assert!(at < 1_000, "30 MB and the reader is not behind");
+        http.ask("POST", "/c/big:a", &[], body.as_bytes())
+            .await
+            .id();
+        let target = format!("/c/big:a?exclude={conn}");
+        http.ask("POST", &target, &[], b"not for it").await.id();
+        excluded += 1;
+        stalls = if server.stats().behind > 0 {
+            stalls + 1
+        } else {
+            0
+        };
+        if stalls == 20 {
+            break;
+        }
+    }
+    http.ask("POST", "/c/big:a", &[], b"end").await.id();
+    let heard = slow.texts_until("end").await;
+    assert!(
+        heard.iter().all(|text| text.len() == body.len()),
+        "it was left out"
+    );
+    assert_eq!(heard.len(), excluded, "and the others are all there");
+    // Who comes back is another connection, and hears them: there are so many.
+    let mut other = Listener::open(Transport::Poll, server.addr, "big:a", "after=earliest").await;
+    assert_eq!(other.texts_until("end").await.len(), 2 * excluded);
 }
 
 async fn p1_conflated_values_are_left_out_on_catch_up_and_there_alone(
