@@ -123,6 +123,7 @@ fn latency(rows: &[Row], names: &[String]) -> String {
         .map(|(place, (row, name))| Line {
             name: name.clone(),
             colour: place % COLOURS,
+            dashed: place / COLOURS % 2 == 1,
             points: row.latency.clone(),
         })
         .collect();

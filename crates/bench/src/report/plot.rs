@@ -7,7 +7,7 @@ use super::figure::text;
 /// Size of the latency plot, and its margins: left, right, top, bottom.
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 340.0;
-const MARGINS: [f64; 4] = [64.0, 150.0, 14.0, 46.0];
+const MARGINS: [f64; 4] = [76.0, 150.0, 14.0, 46.0];
 /// Percentiles that the axis names.
 const TICKS: [f64; 6] = [0.0, 50.0, 90.0, 99.0, 99.9, 99.99];
 /// Between the names at the lines' ends.
@@ -19,6 +19,8 @@ pub(super) struct Line {
     pub(super) name: String,
     /// Which of the page's colours.
     pub(super) colour: usize,
+    /// The colours are used up: it is the second of this one.
+    pub(super) dashed: bool,
     /// Percentile and microseconds.
     pub(super) points: Vec<(f64, f64)>,
 }
@@ -98,8 +100,9 @@ pub(super) fn latencies(lines: &[Line]) -> String {
             .collect();
         let _ = write!(
             out,
-            "<polyline class=\"line c{}\" points=\"{}\"><title>{}</title></polyline>",
+            "<polyline class=\"line c{}{}\" points=\"{}\"><title>{}</title></polyline>",
             line.colour,
+            if line.dashed { " dashed" } else { "" },
             path.join(" "),
             escape(&line.name)
         );
@@ -208,6 +211,7 @@ mod tests {
         let line = |name: &str, colour| Line {
             name: name.to_owned(),
             colour,
+            dashed: false,
             points: vec![(0.0, 100.0), (50.0, 200.0), (99.0, 5_000.0), (100.0, 9e6)],
         };
         let svg = latencies(&[line("a<b", 0), line("c", 1)]);

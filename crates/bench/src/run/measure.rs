@@ -135,7 +135,7 @@ fn what(plan: &Plan) -> String {
         .iter()
         .all(|(_, sends)| !sends);
     let size = match sends {
-        true => format!(" of {} bytes", params.payload),
+        true => format!(", {} bytes each", params.payload),
         false => String::new(),
     };
     let mut what = format!(

@@ -22,7 +22,7 @@ const LATE: u64 = 20_000_000;
 /// From this share of its core on the load generator may be what limits.
 const BUSY: f64 = 0.9;
 /// Streams that tell nothing when they are subscribed get this long.
-const SETTLE: u64 = 200_000_000;
+const SETTLE: u64 = 500_000_000;
 
 /// Seconds as nanoseconds.
 pub(super) fn nanos(seconds: f64) -> u64 {
