@@ -413,7 +413,8 @@ impl Shard {
         };
         if sub.served >= first {
             sub.served = end;
-            sub.ahead = None;
+            // Still ahead of this node, at what is left of its own cursor.
+            sub.ahead = (end > pos).then_some(cursor);
         }
         if sub.answer_at.is_some_and(cut_away) {
             sub.answer_at = Some(cursor);
