@@ -35,6 +35,7 @@ modes!(
     c5_c6_a_fin_or_a_reset_lets_the_subscriber_go,
 );
 once!(f7_a_body_that_never_comes_keeps_nothing_alive_for_ever);
+once!(f7_a_message_that_drips_is_cut_and_many_quick_ones_are_not);
 
 /// Sends `bytes` on a socket of its own and gives the close code; whoever else
 /// listens goes on unharmed, and hears nothing of it.
@@ -136,6 +137,37 @@ async fn f7_a_body_that_never_comes_keeps_nothing_alive_for_ever(variant: Varian
             Err(ending) => panic!("no close frame: {ending:?}"),
         }
     }
+}
+
+async fn f7_a_message_that_drips_is_cut_and_many_quick_ones_are_not(variant: Variant) {
+    let server = TestServer::with(variant, |config| {
+        config.ws.assembly_timeout = Duration::from_secs(1);
+    })
+    .await;
+    let mut ws = Ws::open(server.addr, "/c/a", &[]).await;
+    // Every packet ends in the middle of a message, for longer than one message
+    // may take; each message is whole in time.
+    let begun = std::time::Instant::now();
+    let whole = odd(&[0x81, 0x80 | 2], 2);
+    ws.send(&whole[..4]).await;
+    while begun.elapsed() < Duration::from_secs(3) {
+        let next: Vec<u8> = [&whole[4..], &whole[..4]].concat();
+        ws.send(&next).await;
+        let echoed = ws.frame().await.unwrap();
+        assert_eq!(echoed.opcode, 1, "{echoed:?}");
+    }
+    // The last one never becomes whole: bytes that complete nothing do not help.
+    let ending = loop {
+        match ws.frame().await.unwrap() {
+            frame if frame.opcode == 1 => {}
+            frame => break frame,
+        }
+    };
+    assert_eq!(ending.opcode, 8, "{ending:?}");
+    assert_eq!(
+        u16::from_be_bytes([ending.payload[0], ending.payload[1]]),
+        1008
+    );
 }
 
 async fn f8_binary_on_an_envelope_is_1003(variant: Variant) {

@@ -104,6 +104,8 @@ settings! {
         handshake: Duration as Time = secs(10);
         /// How long the peer may take to answer a close frame.
         close_wait: Duration as Time = secs(1);
+        /// How long the rest of a message may take to come once it has begun.
+        assembly_timeout: Duration as Time = secs(30);
         /// Frames that one message may be split into.
         max_fragments: usize as Count = fanwire_proto::limits::MESSAGE_FRAGMENTS as usize;
         /// Refused frames within `refused_window` that are answered with `$error`;

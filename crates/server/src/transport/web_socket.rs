@@ -18,9 +18,6 @@ use super::publish::{Outcome, Publishing, Refusals, publish_binary, publish_text
 use super::stream::{linger, with_scratch};
 use crate::app::{App, Peer};
 
-/// How long the rest of a message may take to come once it has begun.
-const ASSEMBLY: std::time::Duration = std::time::Duration::from_secs(30);
-
 /// The pings of one read. The first ones are answered one by one, of the rest
 /// only the last (RFC 6455, 5.5.3), so that a flood of them does not become a
 /// flood of commands to the shard.
@@ -249,6 +246,7 @@ impl Open {
                 self.end(End::Close(code.map_or(1000, |code| code.0), String::new()));
             }
             Event::Text(text) => {
+                self.assembly = None; // The next message has a time of its own.
                 let begun = publish_text(&self.app, &self.permit, self.envelope, &text);
                 self.begin(begun);
             }
@@ -257,6 +255,7 @@ impl Open {
                 self.end(End::Close(1003, reason));
             }
             Event::Binary(bytes) => {
+                self.assembly = None;
                 let begun = publish_binary(&self.app, &self.permit, bytes);
                 self.begin(begun);
             }
@@ -300,9 +299,9 @@ impl Open {
             self.assembly = None;
             return Poll::Pending;
         }
-        let sleep = self
-            .assembly
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(ASSEMBLY)));
+        let sleep = self.assembly.get_or_insert_with(|| {
+            Box::pin(tokio::time::sleep(self.app.config.ws.assembly_timeout))
+        });
         sleep.as_mut().poll(cx)
     }
 
