@@ -61,6 +61,9 @@ pub struct Limits {
     pub credit_wait: Duration,
     /// How long a connection that is being closed may take its last words (1 s).
     pub end_wait: Duration,
+    /// How long a publish waits for a broker that says nothing (30 s); then the
+    /// outcome is unknown.
+    pub broker_wait: Duration,
     /// How long until a broker that could not be reached is asked again (200 ms).
     pub broker_retry: Duration,
     /// How long a publish waits for delivery on this node (2 s), and a cursor
@@ -90,6 +93,7 @@ impl Default for Limits {
             cursor_interval: Duration::from_secs(300),
             credit_wait: Duration::from_secs(1),
             end_wait: Duration::from_secs(1),
+            broker_wait: Duration::from_secs(30),
             broker_retry: Duration::from_millis(200),
             applied_wait: Duration::from_secs(2),
         }

@@ -138,7 +138,10 @@ impl Hub {
         let Some(outcome) = outcome else {
             return Err(Refusal::new(Code::Internal, "the broker gave no answer"));
         };
-        let appended = outcome.await.map_err(refusal)?;
+        let answered = self.within(self.limits.broker_wait, outcome).await;
+        let appended = answered
+            .unwrap_or(Err(AppendError::OutcomeUnknown))
+            .map_err(refusal)?;
         if let Appended::Kept { id, .. } = appended {
             // Kept is kept: a feed that lags costs the publisher a wait, no error.
             let _ = self

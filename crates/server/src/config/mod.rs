@@ -141,6 +141,7 @@ impl Config {
             cursor_interval: self.limits.cursor_interval,
             credit_wait: self.limits.credit_wait,
             end_wait: self.ws.close_wait,
+            broker_wait: self.limits.broker_wait,
             broker_retry: self.limits.broker_retry,
             applied_wait: self.limits.applied_wait,
         };

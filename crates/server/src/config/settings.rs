@@ -164,6 +164,8 @@ settings! {
         publish_credit: usize as Size = core().publish_credit;
         /// How long a publisher waits for credit before 503.
         credit_wait: Duration as Time = core().credit_wait;
+        /// How long a publisher waits for a broker that says nothing before 503.
+        broker_wait: Duration as Time = core().broker_wait;
         /// How soon a broker that could not be reached is asked again.
         broker_retry: Duration as Time = core().broker_retry;
         /// Idempotency keys in all.

@@ -1,7 +1,6 @@
 //! `POST /c/…`: one message to the channels named (`PROTOCOL.md`, section 3).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use fanwire_core::broker::Appended;
@@ -21,9 +20,6 @@ use hyper::body::{Body as _, Incoming};
 use super::target::{self, Query};
 use crate::answer::{Answer, json as json_answer};
 use crate::app::App;
-
-/// How long a publisher waits for a broker that says nothing at all.
-const BROKER_WAIT: Duration = Duration::from_secs(30);
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -65,14 +61,7 @@ pub(super) async fn publish(
         draft.except = vec![Key::Socket(namespace, SocketId::new(&conn))];
     }
     draft.body = content(kind, read(app, headers, body).await?)?;
-    let published = app.hub.publish(&permit, draft);
-    match tokio::time::timeout(BROKER_WAIT, published).await {
-        Ok(appended) => answer(appended?),
-        Err(_) => Err(Refusal::new(
-            Code::OutcomeUnknown,
-            "the broker has not answered; send it again with the same Idempotency-Key",
-        )),
-    }
+    answer(app.hub.publish(&permit, draft).await?)
 }
 
 fn answer(appended: Appended) -> Result<Answer, Refusal> {
