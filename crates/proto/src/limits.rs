@@ -7,6 +7,9 @@ pub const MESSAGE_BYTES: usize = 64 * 1024;
 pub const MESSAGE_FRAGMENTS: u32 = 1024;
 /// Deepest nesting of arrays and objects in any JSON that is taken in.
 pub const JSON_DEPTH: usize = 128;
+/// Most final blocks (BFINAL) in one compressed message, each of which starts
+/// the inflater anew.
+pub const DEFLATE_STREAMS: usize = 1024;
 /// Largest payload of a WebSocket control frame (RFC 6455, 5.5).
 pub const CONTROL_BYTES: usize = 125;
 /// Largest close reason: a control frame less the two bytes of the code.

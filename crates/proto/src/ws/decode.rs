@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::close::{self, CloseCode};
+use super::deflate::Inflate;
 use super::frame::{Header, MAX_HEADER, Opcode, apply_mask};
 use super::utf8::Utf8;
 use crate::error::Violation;
@@ -63,6 +64,8 @@ pub enum Event {
 pub struct Decoder {
     role: Role,
     limits: Limits,
+    /// How compressed messages are read; none where they were not agreed on.
+    inflate: Option<Inflate>,
     /// A header that is not whole yet.
     head: [u8; MAX_HEADER],
     head_len: u8,
@@ -86,6 +89,8 @@ struct Frame {
 #[derive(Debug)]
 struct Message {
     text: bool,
+    /// Compressed: the payload is inflated, and text judged, when it is whole.
+    deflated: bool,
     payload: Vec<u8>,
     /// Frames so far, this one included.
     fragments: u32,
@@ -99,6 +104,7 @@ impl Decoder {
         Self {
             role,
             limits,
+            inflate: None,
             head: [0; MAX_HEADER],
             head_len: 0,
             frame: None,
@@ -106,6 +112,18 @@ impl Decoder {
             control: Vec::new(),
             done: false,
         }
+    }
+
+    /// The same, with permessage-deflate agreed on. `context`: the peer may refer
+    /// to earlier messages (no *no context takeover* for its side), so that up
+    /// to 32 KiB of them are kept. Else an idle decoder still holds nothing.
+    #[must_use]
+    pub fn inflating(mut self, context: bool) -> Self {
+        self.inflate = Some(match context {
+            true => Inflate::Context(Vec::new()),
+            false => Inflate::Alone,
+        });
+        self
     }
 
     /// Takes bytes from the front of `input`, which moves on, up to the end of
@@ -117,7 +135,9 @@ impl Decoder {
     /// # Errors
     /// The first broken rule, with the close code to send: 1002 (framing,
     /// masking, order of fragments), 1007 (text that is not UTF-8, at the byte
-    /// that shows it), 1009 (over a limit, at the header that shows it).
+    /// that shows it; what cannot be inflated), 1009 (over a limit, at the header
+    /// that shows it; for a compressed message also as soon as it is inflated
+    /// that far).
     pub fn decode(&mut self, input: &mut &[u8]) -> Result<Option<Event>, Violation> {
         if self.done {
             *input = &[];
@@ -128,6 +148,7 @@ impl Decoder {
             self.done = true;
             self.message = None;
             self.control = Vec::new();
+            self.inflate = None;
         }
         result
     }
@@ -142,7 +163,9 @@ impl Decoder {
     /// Bytes of heap memory held for what is incomplete.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
-        self.control.capacity() + self.message.as_ref().map_or(0, |m| m.payload.capacity())
+        let message = self.message.as_ref().map_or(0, |m| m.payload.capacity());
+        let context = self.inflate.as_ref().map_or(0, Inflate::held_bytes);
+        self.control.capacity() + message + context
     }
 
     fn step(&mut self, input: &mut &[u8]) -> Result<Option<Event>, Violation> {
@@ -185,7 +208,7 @@ impl Decoder {
     /// Reads a header and holds it against the rule of masking, which shows in
     /// the second byte already.
     fn judge(&self, bytes: &[u8]) -> Result<Option<(Header, usize)>, Violation> {
-        let decoded = Header::decode(bytes)?;
+        let decoded = Header::decode_with(bytes, self.inflate.is_some())?;
         if let Some(second) = bytes.get(1) {
             match (self.role, second & 0x80 != 0) {
                 (Role::Server, false) => {
@@ -214,6 +237,7 @@ impl Decoder {
             (Opcode::Text | Opcode::Binary, none) => {
                 *none = Some(Message {
                     text: header.opcode == Opcode::Text,
+                    deflated: header.deflated,
                     payload: Vec::new(),
                     fragments: 1,
                     utf8: Utf8::default(),
@@ -222,7 +246,11 @@ impl Decoder {
             (Opcode::Close | Opcode::Ping | Opcode::Pong, _) => {}
         }
         if let (Some(message), false) = (&self.message, header.opcode.is_control()) {
-            if header.len > (self.limits.max_message - message.payload.len()) as u64 {
+            let most = match message.deflated {
+                true => Inflate::compressed_limit(self.limits.max_message),
+                false => self.limits.max_message,
+            };
+            if header.len > (most - message.payload.len()) as u64 {
                 return Err(Violation::new(1009, "a message over the limit"));
             }
             if message.fragments > self.limits.max_fragments {
@@ -262,6 +290,7 @@ impl Decoder {
 
         if let (Some(message), false) = (&mut self.message, control)
             && message.text
+            && !message.deflated
             && message.utf8.feed(&message.payload[from..]).is_err()
         {
             return Err(Violation::new(1007, "text that is not UTF-8"));
@@ -287,9 +316,15 @@ impl Decoder {
         if !header.fin {
             return Ok(None);
         }
-        let Some(message) = self.message.take() else {
+        let Some(mut message) = self.message.take() else {
             return Ok(None);
         };
+        if let (true, Some(inflate)) = (message.deflated, &mut self.inflate) {
+            message.payload = inflate.message(message.payload, self.limits.max_message)?;
+            if message.text && message.utf8.feed(&message.payload).is_err() {
+                return Err(Violation::new(1007, "text that is not UTF-8"));
+            }
+        }
         if message.text && !message.utf8.is_whole() {
             return Err(Violation::new(1007, "text that ends inside a character"));
         }

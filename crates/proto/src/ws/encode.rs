@@ -13,6 +13,7 @@ use crate::limits::CONTROL_BYTES;
 pub fn header(opcode: Opcode, len: usize) -> HeaderBytes {
     Header {
         fin: true,
+        deflated: false,
         opcode,
         mask: None,
         len: len as u64,
@@ -25,7 +26,19 @@ pub fn header(opcode: Opcode, len: usize) -> HeaderBytes {
 #[must_use]
 pub fn frame(opcode: Opcode, payload: &[u8]) -> Bytes {
     let payload = fit(opcode, payload);
-    let head = header(opcode, payload.len());
+    let head = Header {
+        fin: true,
+        deflated: false,
+        opcode,
+        mask: None,
+        len: payload.len() as u64,
+    };
+    unmasked(head, payload)
+}
+
+/// A header that belongs to this payload, and the payload.
+pub(super) fn unmasked(head: Header, payload: &[u8]) -> Bytes {
+    let head = head.encode();
     let mut out = Vec::with_capacity(head.len() + payload.len());
     out.extend_from_slice(&head);
     out.extend_from_slice(payload);
@@ -47,6 +60,7 @@ pub fn masked_frame(opcode: Opcode, payload: &[u8], mask: [u8; 4]) -> Bytes {
     let payload = fit(opcode, payload);
     let head = Header {
         fin: true,
+        deflated: false,
         opcode,
         mask: Some(mask),
         len: payload.len() as u64,

@@ -59,12 +59,14 @@ impl Opcode {
     }
 }
 
-/// A frame's header. The RSV bits are not kept: no extension is spoken, so they
-/// are refused where the first byte is read.
+/// A frame's header. Of the RSV bits only the first is kept, and only where
+/// compression was agreed on; others are refused where the first byte is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
     /// Whether this frame ends its message.
     pub fin: bool,
+    /// RSV1: the message that this frame begins is compressed (RFC 7692, 6).
+    pub deflated: bool,
     /// What it is.
     pub opcode: Opcode,
     /// The mask, where the payload is masked (client to server).
@@ -74,20 +76,30 @@ pub struct Header {
 }
 
 impl Header {
+    /// [`Header::decode_with`] where no extension was agreed on.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn decode(bytes: &[u8]) -> Result<Option<(Self, usize)>, Violation> {
+        Self::decode_with(bytes, false)
+    }
+
     /// Reads a header from the front of `bytes`: the header and its own length,
     /// or none while it is not whole. What can be judged from the bytes at hand
     /// is judged at once, so that a broken first byte is refused without a second.
     ///
     /// # Errors
-    /// 1002 for a set RSV bit, a reserved opcode, a control frame that is
+    /// 1002 for a set RSV bit (RSV1 is allowed on a text or binary frame where
+    /// `deflate` was agreed on), a reserved opcode, a control frame that is
     /// fragmented or longer than 125 bytes, a length that is not in its
     /// shortest form or has its top bit set.
-    pub fn decode(bytes: &[u8]) -> Result<Option<(Self, usize)>, Violation> {
+    pub fn decode_with(bytes: &[u8], deflate: bool) -> Result<Option<(Self, usize)>, Violation> {
         let Some(&first) = bytes.first() else {
             return Ok(None);
         };
         // The one place where RSV bits are judged.
-        if first & 0x70 != 0 {
+        let deflated = deflate && first & 0x70 == 0x40;
+        if first & 0x70 != 0 && !deflated {
             return Err(Violation::new(
                 1002,
                 "a reserved bit is set and no extension was agreed",
@@ -96,6 +108,12 @@ impl Header {
         let Some(opcode) = Opcode::from_bits(first & 0x0F) else {
             return Err(Violation::new(1002, "a reserved opcode"));
         };
+        if deflated && !matches!(opcode, Opcode::Text | Opcode::Binary) {
+            return Err(Violation::new(
+                1002,
+                "RSV1 on a frame that begins no message",
+            ));
+        }
         let fin = first & 0x80 != 0;
         if opcode.is_control() && !fin {
             return Err(Violation::new(1002, "a fragmented control frame"));
@@ -146,6 +164,7 @@ impl Header {
             return Ok(Some((
                 Self {
                     fin,
+                    deflated,
                     opcode,
                     mask: None,
                     len,
@@ -159,6 +178,7 @@ impl Header {
         Ok(Some((
             Self {
                 fin,
+                deflated,
                 opcode,
                 mask: Some(mask),
                 len,
@@ -174,7 +194,8 @@ impl Header {
             bytes: [0; MAX_HEADER],
             len: 0,
         };
-        out.push(&[u8::from(self.fin) << 7 | self.opcode.bits()]);
+        let bits = u8::from(self.fin) << 7 | u8::from(self.deflated) << 6;
+        out.push(&[bits | self.opcode.bits()]);
         let masked = u8::from(self.mask.is_some()) << 7;
         match self.len {
             len @ 0..=125 => out.push(&[masked | len as u8]),

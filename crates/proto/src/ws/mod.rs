@@ -1,12 +1,13 @@
-//! WebSocket (RFC 6455), sans-IO, without extensions.
+//! WebSocket (RFC 6455) with permessage-deflate (RFC 7692), sans-IO.
 //!
 //! A server turns a request's key into an accept with [`handshake`], feeds what
-//! it reads to a [`Decoder`] and writes finished frames from [`encode`]. An
-//! extension (permessage-deflate) would be negotiated in [`handshake`], let its
-//! RSV bit through in [`frame::Header::decode`], and inflate in [`decode`].
+//! it reads to a [`Decoder`] and writes finished frames from [`encode`].
+//! Compression is agreed on in [`deflate::offer`], read by a decoder that was
+//! told so, and written by a [`Deflate`].
 
 pub mod close;
 pub mod decode;
+pub mod deflate;
 pub mod encode;
 pub mod frame;
 pub mod handshake;
@@ -16,5 +17,6 @@ mod utf8;
 
 pub use close::CloseCode;
 pub use decode::{Decoder, Event, Limits, Role};
+pub use deflate::Deflate;
 pub use encode::{close_frame, frame, masked_frame};
 pub use frame::{Header, Opcode};

@@ -416,6 +416,7 @@ fn any_frame() -> impl Strategy<Value = Vec<u8>> {
     (first, payload, any::<[u8; 4]>()).prop_map(|(first, mut payload, mask)| {
         let header = Header {
             fin: true,
+            deflated: false,
             opcode: Opcode::Binary,
             mask: Some(mask),
             len: payload.len() as u64,
@@ -480,6 +481,7 @@ proptest! {
         let control = opcode.is_control();
         let header = Header {
             fin: fin || control,
+            deflated: false,
             opcode,
             mask,
             len: if control { len % 126 } else { len },
