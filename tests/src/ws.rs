@@ -27,7 +27,15 @@ pub struct Ws {
     /// Payloads of the pongs that came.
     pub pongs: Vec<Vec<u8>>,
     enveloped: bool,
-    partial: Option<(u8, Vec<u8>)>,
+    partial: Option<Partial>,
+}
+
+/// A message whose last frame has not come.
+#[derive(Debug)]
+struct Partial {
+    deflated: bool,
+    opcode: u8,
+    payload: Vec<u8>,
 }
 
 /// One frame as it came.
@@ -35,6 +43,8 @@ pub struct Ws {
 pub struct Frame {
     /// The last of its message.
     pub fin: bool,
+    /// RSV1: its message is compressed.
+    pub deflated: bool,
     /// 0 continuation, 1 text, 2 binary, 8 close, 9 ping, 10 pong.
     pub opcode: u8,
     /// What it carries.
@@ -58,6 +68,35 @@ pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     bytes.extend_from_slice(&MASK);
     bytes.extend(payload.iter().zip(MASK.iter().cycle()).map(|(b, m)| b ^ m));
     bytes
+}
+
+/// What a compressed message holds; each stands alone, in a window of 32 KiB.
+///
+/// # Panics
+/// Where it cannot be inflated.
+pub fn inflate(payload: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(1 << 20);
+    let input = [payload, b"\x00\x00\xff\xff"].concat();
+    let inflated = flate2::Decompress::new(false).decompress_vec(
+        &input,
+        &mut out,
+        flate2::FlushDecompress::Sync,
+    );
+    assert!(
+        inflated.is_ok() && out.len() < out.capacity(),
+        "{payload:?}"
+    );
+    out
+}
+
+/// The payload of a compressed message (RFC 7692, 7.2.1).
+pub fn deflate(payload: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(payload.len() + 1024);
+    let mut compressor = flate2::Compress::new(flate2::Compression::new(6), false);
+    let deflated = compressor.compress_vec(payload, &mut out, flate2::FlushCompress::Sync);
+    assert!(deflated.is_ok() && out.ends_with(b"\x00\x00\xff\xff"));
+    out.truncate(out.len() - 4);
+    out
 }
 
 /// The bytes of a masked close frame.
@@ -193,7 +232,14 @@ impl Ws {
     /// is not the shortest.
     pub async fn frame(&mut self) -> Result<Frame, Ending> {
         let head = self.wire.take(2).await?;
-        assert_eq!(head[0] & 0x70, 0, "reserved bits");
+        let deflated = head[0] & 0x70 == 0x40;
+        if deflated {
+            let agreed = self.head.header("sec-websocket-extensions");
+            assert!(agreed.is_some(), "RSV1 without an extension");
+            assert!(matches!(head[0] & 0x0f, 1 | 2), "RSV1 in mid-message");
+        } else {
+            assert_eq!(head[0] & 0x70, 0, "reserved bits");
+        }
         assert_eq!(head[1] & 0x80, 0, "a server masks nothing");
         let length = match head[1] {
             126 => {
@@ -214,6 +260,7 @@ impl Ws {
         assert!(length < 64 * 1024 * 1024, "an absurd frame: {length}");
         Ok(Frame {
             fin: head[0] & 0x80 != 0,
+            deflated,
             opcode: head[0] & 0x0f,
             payload: self.wire.take(length as usize).await?,
         })
@@ -246,16 +293,24 @@ impl Ws {
     }
 
     fn join(&mut self, frame: Frame) -> Option<(u8, Vec<u8>)> {
-        let (opcode, mut payload) = match (frame.opcode, self.partial.take()) {
+        let mut message = match (frame.opcode, self.partial.take()) {
             (0, Some(partial)) => partial,
-            (1 | 2, None) => (frame.opcode, Vec::new()),
+            (1 | 2, None) => Partial {
+                deflated: frame.deflated,
+                opcode: frame.opcode,
+                payload: Vec::new(),
+            },
             other => panic!("a frame out of place: {other:?}"),
         };
-        payload.extend_from_slice(&frame.payload);
+        message.payload.extend_from_slice(&frame.payload);
         if frame.fin {
-            return Some((opcode, payload));
+            let payload = match message.deflated {
+                true => inflate(&message.payload),
+                false => message.payload,
+            };
+            return Some((message.opcode, payload));
         }
-        self.partial = Some((opcode, payload));
+        self.partial = Some(message);
         None
     }
 

@@ -109,7 +109,10 @@ pub(crate) fn app(
         shards: shards(&config),
         seed: random()?,
     };
-    let encoders = encoders((config.sse.retry_min, config.sse.retry_max));
+    let encoders = encoders(
+        (config.sse.retry_min, config.sse.retry_max),
+        config.ws.deflate_threshold,
+    );
     let (hub, shards) = Hub::new(hub_config, broker, clock.clone(), Arc::new(Tokio), encoders);
     let mut drivers = vec![tokio::spawn(drive_feed(hub.clone()))];
     for shard in shards {

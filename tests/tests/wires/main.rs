@@ -19,5 +19,6 @@ mod p7_refusals;
 mod p8_access;
 mod polling;
 mod table;
+mod ws_deflate;
 mod ws_frames;
 mod ws_handshake;

@@ -8,7 +8,7 @@ use super::Config;
 use super::problem::{Problem, Problems};
 
 /// Sizes and numbers for which 0 is a choice.
-const ZERO_IS_FINE: [&str; 1] = ["limits.shards"];
+const ZERO_IS_FINE: [&str; 2] = ["limits.shards", "ws.deflate_threshold"];
 /// Durations for which 0 is a choice.
 const NOW_IS_FINE: [&str; 3] = ["listen.shutdown_grace", "poll.wait", "limits.credit_wait"];
 

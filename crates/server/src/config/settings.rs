@@ -108,6 +108,11 @@ settings! {
         assembly_timeout: Duration as Time = secs(30);
         /// Frames that one message may be split into.
         max_fragments: usize as Count = fanwire_proto::limits::MESSAGE_FRAGMENTS as usize;
+        /// Agree to permessage-deflate where a client offers it: fewer bytes for more
+        /// work. A message is compressed once, for all who get it.
+        deflate: bool as Switch = false;
+        /// Messages of fewer bytes are sent uncompressed.
+        deflate_threshold: usize as Size = KIB;
         /// Refused frames within `refused_window` that are answered with `$error`;
         /// the next one closes the socket.
         refused_frames: usize as Count = 10;

@@ -229,7 +229,11 @@ fn a_zero_is_refused_where_it_would_refuse_everything() {
         config.set(setting.key, &Given::Text("0".into())).unwrap();
         let choice = matches!(
             setting.key,
-            "limits.shards" | "listen.shutdown_grace" | "poll.wait" | "limits.credit_wait"
+            "limits.shards"
+                | "listen.shutdown_grace"
+                | "poll.wait"
+                | "limits.credit_wait"
+                | "ws.deflate_threshold"
         );
         assert_eq!(config.validate().is_ok(), choice, "{}", setting.key);
     }

@@ -13,6 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fanwire_core::hub::{Encoder, FormId};
+use fanwire_proto::ws::Deflate;
+use fanwire_proto::ws::deflate::Window;
 
 pub(crate) use poll::NOTHING;
 
@@ -21,10 +23,11 @@ pub(crate) use poll::NOTHING;
 pub(crate) enum Form {
     /// Event stream, raw; `chunked` on HTTP/1.1, else ended by close.
     Sse { envelope: bool, chunked: bool },
-    /// WebSocket, data only.
-    WsRaw,
-    /// WebSocket, JSON envelopes.
-    WsEnvelope,
+    /// WebSocket, data only or JSON envelopes; compressed where it was agreed on.
+    Ws {
+        envelope: bool,
+        deflate: Option<Window>,
+    },
     /// Long poll and history.
     Poll,
 }
@@ -34,32 +37,44 @@ impl Form {
     pub(crate) fn id(self) -> FormId {
         FormId(match self {
             Self::Sse { envelope, chunked } => u8::from(envelope) * 2 + u8::from(chunked),
-            Self::WsRaw => 4,
-            Self::WsEnvelope => 5,
-            Self::Poll => 6,
+            Self::Ws { envelope, deflate } => {
+                let way = match deflate {
+                    None => 0,
+                    Some(Window::Full) => 1,
+                    Some(Window::Small) => 2,
+                };
+                4 + way * 2 + u8::from(envelope)
+            }
+            Self::Poll => 10,
         })
     }
 }
 
 /// All encoders, in the order of their ids. `retry` is the range of the
-/// reconnection time that event streams are told.
-pub(crate) fn encoders(retry: (Duration, Duration)) -> Vec<Arc<dyn Encoder>> {
-    let sse = |envelope, chunked| -> Arc<dyn Encoder> {
-        Arc::new(sse::Sse {
+/// reconnection time that event streams are told; `deflate_threshold` the bytes
+/// from which on WebSocket messages are compressed for those who agreed.
+pub(crate) fn encoders(
+    retry: (Duration, Duration),
+    deflate_threshold: usize,
+) -> Vec<Arc<dyn Encoder>> {
+    let mut list: Vec<Arc<dyn Encoder>> = Vec::new();
+    for (envelope, chunked) in [(false, false), (false, true), (true, false), (true, true)] {
+        list.push(Arc::new(sse::Sse {
             envelope,
             chunked,
             retry,
-        })
-    };
-    vec![
-        sse(false, false),
-        sse(false, true),
-        sse(true, false),
-        sse(true, true),
-        Arc::new(ws::Raw),
-        Arc::new(ws::Envelope),
-        Arc::new(poll::Poll),
-    ]
+        }));
+    }
+    for window in [None, Some(Window::Full), Some(Window::Small)] {
+        let deflate = window.map(|window| Deflate {
+            window,
+            threshold: deflate_threshold,
+        });
+        list.push(Arc::new(ws::Raw { deflate }));
+        list.push(Arc::new(ws::Envelope { deflate }));
+    }
+    list.push(Arc::new(poll::Poll));
+    list
 }
 
 #[cfg(test)]
@@ -71,9 +86,16 @@ mod tests {
         let forms = [(false, false), (false, true), (true, false), (true, true)]
             .map(|(envelope, chunked)| Form::Sse { envelope, chunked })
             .into_iter()
-            .chain([Form::WsRaw, Form::WsEnvelope, Form::Poll]);
+            .chain(
+                [None, Some(Window::Full), Some(Window::Small)]
+                    .into_iter()
+                    .flat_map(|deflate| {
+                        [false, true].map(|envelope| Form::Ws { envelope, deflate })
+                    }),
+            )
+            .chain([Form::Poll]);
         let ids: Vec<u8> = forms.map(|form| form.id().0).collect();
-        let list = encoders((Duration::from_secs(2), Duration::from_secs(3)));
+        let list = encoders((Duration::from_secs(2), Duration::from_secs(3)), 1024);
         assert_eq!(ids, (0..list.len() as u8).collect::<Vec<_>>());
     }
 }

@@ -1,19 +1,36 @@
-//! WebSocket: raw data, or JSON envelopes. Every unit is one finished frame.
+//! WebSocket: raw data, or JSON envelopes. Every unit is one finished frame;
+//! messages are compressed where the connection agreed on it. Nothing in them
+//! depends on who listens, and none refers to another, so what one subscriber
+//! may read tells nothing of what another one gets.
 
 use bytes::Bytes;
 use fanwire_core::cursor::Cursor;
 use fanwire_core::hub::{Delivery, Encoder, End, Gap, GapForm, Ready};
 use fanwire_core::message::Body;
 use fanwire_proto::native::system::System;
-use fanwire_proto::ws::{CloseCode, Opcode, close_frame, frame};
+use fanwire_proto::ws::{CloseCode, Deflate, Opcode, close_frame, frame};
 
 use super::parts;
 
 /// Data only: no ids, no events, no gaps.
-pub(super) struct Raw;
+pub(super) struct Raw {
+    /// How messages are compressed.
+    pub(super) deflate: Option<Deflate>,
+}
 
 /// One JSON object per text frame.
-pub(super) struct Envelope;
+pub(super) struct Envelope {
+    /// As [`Raw`]'s.
+    pub(super) deflate: Option<Deflate>,
+}
+
+/// A message's frame.
+fn data(deflate: Option<Deflate>, opcode: Opcode, payload: &[u8]) -> Bytes {
+    match deflate {
+        Some(deflate) => deflate.frame(opcode, payload),
+        None => frame(opcode, payload),
+    }
+}
 
 /// The close code and reason with which a WebSocket ends; none where nothing
 /// more is to be written.
@@ -53,12 +70,12 @@ fn system_frame(system: System<'_>) -> Bytes {
 impl Encoder for Raw {
     fn message(&self, delivery: Delivery<'_>) -> Bytes {
         match &delivery.message.body {
-            Body::Json(bytes) | Body::Text(bytes) => frame(Opcode::Text, bytes),
-            Body::Binary(bytes) => frame(Opcode::Binary, bytes),
+            Body::Json(bytes) | Body::Text(bytes) => data(self.deflate, Opcode::Text, bytes),
+            Body::Binary(bytes) => data(self.deflate, Opcode::Binary, bytes),
             args @ Body::Args { .. } => {
                 let mut text = Vec::with_capacity(args.len() * 2);
                 parts::body(args).write_raw_text(&mut text);
-                frame(Opcode::Text, &text)
+                data(self.deflate, Opcode::Text, &text)
             }
         }
     }
@@ -88,7 +105,7 @@ impl Encoder for Envelope {
     fn message(&self, delivery: Delivery<'_>) -> Bytes {
         let mut text = Vec::new();
         parts::envelope(&delivery, &mut text);
-        frame(Opcode::Text, &text)
+        data(self.deflate, Opcode::Text, &text)
     }
 
     fn gap(&self, gap: &Gap) -> GapForm {
@@ -121,6 +138,9 @@ mod tests {
     use fanwire_core::error::{Code, Refusal};
     use fanwire_core::key::SocketId;
 
+    const RAW: Raw = Raw { deflate: None };
+    const ENVELOPE: Envelope = Envelope { deflate: None };
+
     fn frame_of(encoder: &dyn Encoder, body: Body) -> Vec<u8> {
         let (channel, message) = (news(), message("message", body));
         encoder.message(delivery(&channel, &message)).to_vec()
@@ -128,22 +148,37 @@ mod tests {
 
     #[test]
     fn raw_is_the_data_in_one_frame_of_its_kind() {
-        assert_eq!(frame_of(&Raw, text("hi")), b"\x81\x02hi");
+        assert_eq!(frame_of(&RAW, text("hi")), b"\x81\x02hi");
         let json = Body::Json(Bytes::from_static(b"{}"));
-        assert_eq!(frame_of(&Raw, json), b"\x81\x02{}");
+        assert_eq!(frame_of(&RAW, json), b"\x81\x02{}");
         let binary = Body::Binary(Bytes::from_static(&[0]));
-        assert_eq!(frame_of(&Raw, binary), b"\x82\x01\x00");
+        assert_eq!(frame_of(&RAW, binary), b"\x82\x01\x00");
+    }
+
+    #[test]
+    fn where_it_was_agreed_on_messages_are_compressed_and_nothing_else_is() {
+        let deflate = Some(Deflate {
+            window: fanwire_proto::ws::deflate::Window::Full,
+            threshold: 200,
+        });
+        let raw = Raw { deflate };
+        let long = || Body::Text(Bytes::from("again ".repeat(50)));
+        assert_eq!(frame_of(&raw, long())[0], 0xC1);
+        assert_eq!(frame_of(&raw, text("hi")), b"\x81\x02hi");
+        assert_eq!(frame_of(&Envelope { deflate }, long())[0], 0xC1);
+        assert_eq!(&raw.end(&End::Gap(at(40)))[..], b"\x88\x06\x0b\xc2a-40");
+        assert_eq!(&raw.keep_alive().unwrap()[..], b"\x89\x00");
     }
 
     #[test]
     fn p3_raw_has_no_place_for_gaps_and_ends_with_3010_and_the_cursor() {
-        assert_eq!(Raw.gap(&gap(None)), GapForm::Ends);
-        assert_eq!(&Raw.end(&End::Gap(at(40)))[..], b"\x88\x06\x0b\xc2a-40");
+        assert_eq!(RAW.gap(&gap(None)), GapForm::Ends);
+        assert_eq!(&RAW.end(&End::Gap(at(40)))[..], b"\x88\x06\x0b\xc2a-40");
     }
 
     #[test]
     fn an_envelope_is_one_text_frame() {
-        let unit = frame_of(&Envelope, text("hi"));
+        let unit = frame_of(&ENVELOPE, text("hi"));
         assert_eq!(unit[0], 0x81);
         assert_eq!(
             &unit[2..],
@@ -156,7 +191,7 @@ mod tests {
     fn system_events_are_text_frames() {
         let channels = [news()];
         let conn = SocketId::new("c1");
-        let ready = Envelope.ready(&Ready {
+        let ready = ENVELOPE.ready(&Ready {
             cursor: at(12),
             channels: &channels,
             conn: &conn,
@@ -167,7 +202,7 @@ mod tests {
             &b"{\"event\":\"$ready\",\"data\":{\"cursor\":\"a-12\",\
                \"channels\":[\"news\"],\"conn\":\"c1\"}}"[..]
         );
-        let GapForm::Unit(gap) = Envelope.gap(&gap(None)) else {
+        let GapForm::Unit(gap) = ENVELOPE.gap(&gap(None)) else {
             panic!("an envelope has a place for gaps");
         };
         assert!(
@@ -175,7 +210,7 @@ mod tests {
                 .windows(15)
                 .any(|part| part == b"{\"event\":\"$gap\"")
         );
-        assert_eq!(&Envelope.keep_alive().unwrap()[..], b"\x89\x00");
+        assert_eq!(&ENVELOPE.keep_alive().unwrap()[..], b"\x89\x00");
     }
 
     #[test]

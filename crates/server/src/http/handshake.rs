@@ -2,10 +2,12 @@
 
 use bytes::Bytes;
 use fanwire_core::error::{Code, Refusal};
+use fanwire_proto::ws::deflate::Agreed;
 use fanwire_proto::ws::handshake::{accept_key, check_key};
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT,
+    SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::{Method, Response, StatusCode, Version};
 
@@ -55,8 +57,21 @@ pub(super) fn has_body(headers: &HeaderMap) -> bool {
             .any(|value| value != "0")
 }
 
-/// The whole 101 head. `named`: the envelope's subprotocol was offered and chosen.
-pub(super) fn switching(key: &HeaderValue, named: bool, dress: &Dress) -> Bytes {
+/// What of the compression that the client offers can be met; none where it
+/// offers none, or none that is well-formed.
+pub(super) fn compression(headers: &HeaderMap) -> Option<Agreed> {
+    let lines = headers.get_all(SEC_WEBSOCKET_EXTENSIONS).iter();
+    Agreed::answer(lines.map(HeaderValue::as_bytes))
+}
+
+/// The whole 101 head. `named`: the envelope's subprotocol was offered and
+/// chosen. `agreed`: compression was, too.
+pub(super) fn switching(
+    key: &HeaderValue,
+    named: bool,
+    agreed: Option<Agreed>,
+    dress: &Dress,
+) -> Bytes {
     let mut response = Response::new(());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
@@ -70,6 +85,9 @@ pub(super) fn switching(key: &HeaderValue, named: bool, dress: &Dress) -> Bytes 
             SEC_WEBSOCKET_PROTOCOL,
             HeaderValue::from_static(SUBPROTOCOL),
         );
+    }
+    if let Some(Ok(extension)) = agreed.map(|agreed| HeaderValue::try_from(agreed.header())) {
+        headers.insert(SEC_WEBSOCKET_EXTENSIONS, extension);
     }
     dress.put_on(headers);
     let mut head = open_head(&response.into_parts().0);
@@ -163,7 +181,7 @@ mod tests {
     fn h6_only_a_chosen_subprotocol_is_named() {
         let key = HeaderValue::from_static(KEY);
         let text = |named| {
-            let head = switching(&key, named, &Dress::default());
+            let head = switching(&key, named, None, &Dress::default());
             String::from_utf8(head.to_vec()).unwrap()
         };
         assert!(text(false).starts_with("HTTP/1.1 101 Switching Protocols\r\n"));
@@ -171,5 +189,24 @@ mod tests {
         assert!(text(false).ends_with("\r\n\r\n"));
         assert!(!text(false).contains("sec-websocket-protocol"));
         assert!(text(true).contains("sec-websocket-protocol: fanwire.envelope\r\n"));
+    }
+
+    #[test]
+    fn h7_compression_is_named_where_it_was_agreed_on_over_all_header_lines() {
+        let offers = headers(|h| {
+            for line in [
+                "x, permessage-deflate; y",
+                "permessage-deflate; client_max_window_bits",
+            ] {
+                h.append(SEC_WEBSOCKET_EXTENSIONS, HeaderValue::from_static(line));
+            }
+        });
+        assert_eq!(compression(&headers(|_| {})), None);
+        let key = HeaderValue::from_static(KEY);
+        let head = switching(&key, false, compression(&offers), &Dress::default());
+        assert!(String::from_utf8(head.to_vec()).unwrap().contains(
+            "sec-websocket-extensions: permessage-deflate; server_no_context_takeover; \
+             client_no_context_takeover\r\n"
+        ));
     }
 }

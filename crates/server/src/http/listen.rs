@@ -94,8 +94,10 @@ async fn serve(
     match want {
         Want::WebSocket { envelope, named } => {
             let key = key.unwrap_or(HeaderValue::from_static(""));
-            let head = handshake::switching(&key, named, dress);
-            departs(permit, head, Purpose::WebSocket { envelope })
+            let agreed = handshake::compression(&head.headers).filter(|_| app.config.ws.deflate);
+            let deflate = agreed.map(|agreed| agreed.window());
+            let head = handshake::switching(&key, named, agreed, dress);
+            departs(permit, head, Purpose::WebSocket { envelope, deflate })
         }
         Want::Sse { envelope } => {
             let chunked = !close;

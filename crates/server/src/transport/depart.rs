@@ -8,6 +8,7 @@ use bytes::Bytes;
 use fanwire_core::error::Refusal;
 use fanwire_core::hub::{Attach, Heartbeat, Kind, Start};
 use fanwire_core::policy::Permit;
+use fanwire_proto::ws::deflate::Window;
 
 use super::port::Port;
 use super::stream::{Stream, linger};
@@ -39,8 +40,11 @@ pub(crate) type Back = fn(Arc<App>, Arc<Peer>, Stream, Bytes);
 /// As what a socket goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Purpose {
-    /// A WebSocket.
-    WebSocket { envelope: bool },
+    /// A WebSocket. `deflate`: compression was agreed on.
+    WebSocket {
+        envelope: bool,
+        deflate: Option<Window>,
+    },
     /// An event stream; not chunked: ended by close.
     Sse { envelope: bool, chunked: bool },
     /// One answer within `wait`; then HTTP again, unless `close`.
@@ -54,8 +58,7 @@ pub(crate) enum Purpose {
 impl Purpose {
     fn form(self) -> Form {
         match self {
-            Self::WebSocket { envelope: false } => Form::WsRaw,
-            Self::WebSocket { envelope: true } => Form::WsEnvelope,
+            Self::WebSocket { envelope, deflate } => Form::Ws { envelope, deflate },
             Self::Sse { envelope, chunked } => Form::Sse { envelope, chunked },
             Self::Poll { .. } => Form::Poll,
         }
@@ -123,8 +126,10 @@ pub(crate) fn depart(
         }
     };
     match purpose {
-        Purpose::WebSocket { envelope } => {
-            let socket = web_socket::Socket::new(app, peer, port, subscriber, permit, envelope);
+        Purpose::WebSocket { envelope, deflate } => {
+            let deflated = deflate.is_some();
+            let socket =
+                web_socket::Socket::new(app, peer, port, subscriber, permit, envelope, deflated);
             tokio::spawn(socket.with_read(read));
         }
         Purpose::Sse { .. } => {

@@ -70,7 +70,8 @@ struct Open {
 }
 
 impl Socket {
-    /// A WebSocket behind `port`; it publishes as the holder of `permit`, to its keys.
+    /// A WebSocket behind `port`; it publishes as the holder of `permit`, to its
+    /// keys. `deflated`: what comes may be compressed.
     pub(super) fn new(
         app: Arc<App>,
         peer: Arc<Peer>,
@@ -78,6 +79,7 @@ impl Socket {
         subscriber: Subscriber,
         permit: Permit,
         envelope: bool,
+        deflated: bool,
     ) -> Self {
         let message = app.config.limits.message;
         let limits = Limits {
@@ -89,6 +91,7 @@ impl Socket {
             },
             max_fragments: u32::try_from(app.config.ws.max_fragments).unwrap_or(u32::MAX),
         };
+        let decoder = Decoder::new(Role::Server, limits);
         Self(Some(Open {
             refusals: Refusals::new(&app),
             app,
@@ -97,7 +100,10 @@ impl Socket {
             subscriber,
             permit,
             envelope,
-            decoder: Decoder::new(Role::Server, limits),
+            decoder: match deflated {
+                true => decoder.inflating(false),
+                false => decoder,
+            },
             unread: Vec::new(),
             publishing: None,
             assembly: None,
