@@ -1,4 +1,5 @@
-//! P5 and P6 in bytes: one stalled reader among a thousand. In a process of its
+//! P5 and P6 in bytes: one stalled reader among a thousand; and what idle
+//! compressed connections hold. In a process of its
 //! own, because it looks at the memory of the whole process.
 #![allow(clippy::unwrap_used)]
 
@@ -12,6 +13,7 @@ use fanwire_tests::server::{TestServer, Variant, keep};
 use fanwire_tests::sse::Sse;
 use fanwire_tests::wait::{until, within};
 use fanwire_tests::wire::Wire;
+use fanwire_tests::ws::{Ws, deflate, frame};
 
 const READERS: usize = 1_000;
 const MESSAGES: usize = 120;
@@ -151,6 +153,27 @@ async fn x3_slow_readers_share_what_waits_for_them(variant: Variant) {
     assert_eq!(server.stats().outbox_bytes, 0);
 }
 
+async fn d6_idle_compressed_connections_hold_no_tables(variant: Variant) {
+    const SOCKETS: usize = 1_000;
+    let server = TestServer::with(variant, |config| config.ws.deflate = true).await;
+    let offer: [(&str, &[u8]); 1] = [("Sec-WebSocket-Extensions", b"permessage-deflate")];
+    let text = "again and ".repeat(200);
+    let compressed = frame(0xc1, &deflate(text.as_bytes()));
+    let before = resident();
+    let mut sockets = Vec::new();
+    for at in 0..SOCKETS {
+        let mut ws = Ws::open(server.addr, &format!("/c/idle{at}"), &offer).await;
+        ws.send(&compressed).await;
+        let echo = ws.frame().await.unwrap();
+        assert!(echo.deflated && echo.payload.len() < 200, "{echo:?}");
+        sockets.push(ws);
+    }
+    let grown = resident().saturating_sub(before);
+    // Client, server and history together. An inflater for each would be 50 MB,
+    // a compressor 400.
+    assert!(grown < 32 << 20, "{} KiB more resident", grown >> 10);
+}
+
 fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -163,9 +186,10 @@ fn run(test: impl Future<Output = ()>) {
 
 /// One after the other in one test: two at once would count each other's bytes.
 #[test]
-fn p5_x3_slow_readers_cost_bounded_memory_in_both_modes() {
+fn p5_x3_d6_slow_readers_and_compression_cost_bounded_memory_in_both_modes() {
     for variant in [Variant::MEMORY, Variant::MEMORY_PULL] {
         run(p5_one_stalled_reader_among_a_thousand(variant));
+        run(d6_idle_compressed_connections_hold_no_tables(variant));
         run(x3_slow_readers_share_what_waits_for_them(variant));
     }
 }
