@@ -8,6 +8,8 @@ cargo xtask test [--only STAGE[,STAGE…]] [--list]
     --list   the stages and what each needs
 cargo xtask tidy
     the house rules alone
+cargo xtask conformance
+    Autobahn's WebSocket cases, some minutes; writes tests/conformance/autobahn.txt
 
 With CI=true in the environment a skip is a failure.";
 
@@ -25,6 +27,8 @@ pub(crate) enum Task {
     },
     /// Run the house rules alone.
     Tidy,
+    /// Run Autobahn's cases.
+    Conformance,
 }
 
 /// Reads the arguments; the error is a sentence for the person who typed them.
@@ -35,6 +39,9 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Task, String> {
         Some("tidy") => rest
             .next()
             .map_or(Ok(Task::Tidy), |extra| Err(unknown(extra))),
+        Some("conformance") => rest
+            .next()
+            .map_or(Ok(Task::Conformance), |extra| Err(unknown(extra))),
         Some("test") => parse_test(rest),
         Some(other) => Err(format!("there is no task `{other}`")),
     }
@@ -99,11 +106,13 @@ mod tests {
         assert!(parse(&words("test --only")).is_err());
         assert!(parse(&words("test --only ,")).is_err());
         assert!(parse(&words("tidy up")).unwrap_err().contains("up"));
+        assert!(parse(&words("conformance 9")).is_err());
     }
 
     #[test]
     fn nothing_typed_is_a_question() {
         assert_eq!(parse(&[]).unwrap(), Task::Help);
         assert_eq!(parse(&words("test --list")).unwrap(), Task::ListStages);
+        assert_eq!(parse(&words("conformance")).unwrap(), Task::Conformance);
     }
 }

@@ -1,8 +1,9 @@
 //! The project's own tasks: `cargo xtask test` runs every suite, `cargo xtask tidy` the house
-//! rules alone.
+//! rules alone, `cargo xtask conformance` the WebSocket cases.
 
 mod args;
 mod cargo_json;
+mod conformance;
 mod process;
 mod setup;
 mod tally;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(Task::Test { only }) => test::run(&root(), &only),
+        Ok(Task::Conformance) => conformance::run(&root()),
         Ok(Task::Tidy) => tidy::run(&root()),
         Err(sentence) => {
             eprintln!("xtask: {sentence}\n\n{}", args::HELP);

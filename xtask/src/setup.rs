@@ -74,13 +74,14 @@ pub(crate) fn python(root: &Path, project: &str) -> Result<PathBuf, String> {
     let requirements_path = root.join(project).join("requirements.txt");
     let requirements = read(&requirements_path)?;
     let cache = root.join(".cache");
-    let environment = cache.join("venv");
+    let name = project.replace('/', "-");
+    let environment = cache.join(format!("venv-{name}"));
     let interpreter = environment.join("bin/python");
-    let stamp = cache.join("venv-requirements");
+    let stamp = cache.join(format!("venv-{name}.installed"));
     if interpreter.exists() && is_stamped(&stamp, &requirements) {
         return Ok(interpreter);
     }
-    println!("setup: a Python environment in .cache/venv");
+    println!("setup: a Python environment in .cache/venv-{name}");
     // Debian splits `ensurepip` off into a package of its own: the environment is made without
     // pip, and the system's pip fills it from outside.
     install(
