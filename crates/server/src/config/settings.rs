@@ -159,7 +159,8 @@ settings! {
         /// Bytes of all history and channel records of this node; past it the oldest
         /// goes.
         log_bytes: usize as Size = core().log_bytes;
-        /// Channels that are remembered.
+        /// Channels that are remembered. With the default log_bytes the bytes give out
+        /// first: about 360,000 channels of one small message each.
         channel_records: usize as Count = core().channel_records;
         /// Bytes of the ring of recent messages from which readers go live.
         ring_bytes: usize as Size = core().ring_bytes;
