@@ -287,6 +287,7 @@ impl Shard {
         let encoder = self.encoder(form);
         let mut through = chunk.complete_through;
         let mut first = true;
+        let (outbox, answer) = (self.hub.limits.outbox, self.hub.limits.answer);
         for stored in &owed {
             let Some(target) = self
                 .sub(slot)
@@ -298,12 +299,11 @@ impl Shard {
                 self.tally.faults += 1;
                 return self.end(slot, End::Fault);
             };
-            let limits = self.hub.limits.clone();
             let Some(sub) = self.sub(slot) else { return };
             let fits = match sub.kind {
-                Kind::Stream => sub.outbox.fits(unit.len(), limits.outbox),
+                Kind::Stream => sub.outbox.fits(unit.len(), outbox),
                 // Gaps alone would bring the client back to the same place for ever.
-                Kind::Once { .. } => first || sub.unit_bytes + unit.len() <= limits.answer,
+                Kind::Once { .. } => first || sub.unit_bytes + unit.len() <= answer,
             };
             if !fits {
                 through = stored.seq().prev();

@@ -173,7 +173,8 @@ impl Shard {
     /// Everything that time asks of one subscriber.
     pub(super) fn on_timer(&mut self, slot: Slot) {
         let now = self.now;
-        let limits = self.hub.limits.clone();
+        let write_progress = self.hub.limits.write_progress;
+        let applied_wait = self.hub.limits.applied_wait;
         let Some(sub) = self.sub(slot) else { return };
         if let Some((end, until)) = &sub.ending {
             if *until <= now {
@@ -184,9 +185,9 @@ impl Shard {
                 };
                 return self.remove(slot, end);
             }
-        } else if is_waiting(sub) && sub.progress + limits.write_progress <= now {
+        } else if is_waiting(sub) && sub.progress + write_progress <= now {
             return self.end_at_once(slot, End::Slow);
-        } else if poll_due(sub, limits.applied_wait).is_some_and(|due| due <= now) {
+        } else if poll_due(sub, applied_wait).is_some_and(|due| due <= now) {
             self.on_deadline(slot);
         } else if let State::Behind(behind) = &sub.state
             && let Doing::Pausing(until) = behind.doing
