@@ -11,11 +11,13 @@
 //! | [`ws`] | WebSocket: handshake, frames, messages (RFC 6455) |
 //! | [`sse`] | Server-Sent Events and the HTTP chunks that carry them |
 //! | [`native`] | the JSON of `PROTOCOL.md`: envelope, system events, commands, answers |
+//! | [`proxy`] | the PROXY protocol's header, versions 1 and 2 |
 //! | [`limits`] | the numbers, by name |
 //! | [`error`] | what can be wrong with bytes |
 
 pub mod error;
 pub mod limits;
 pub mod native;
+pub mod proxy;
 pub mod sse;
 pub mod ws;

@@ -30,3 +30,6 @@ pub const SSE_EVENT_BYTES: usize = 16 * MESSAGE_BYTES;
 /// Largest poll answer that the reader takes, in bytes: what a server sends
 /// (256 KiB) with room for other settings.
 pub const POLL_BYTES: usize = 8 * 1024 * 1024;
+/// Longest header of the PROXY protocol: the addresses, and what a proxy may tell
+/// of its client's TLS behind them.
+pub const PROXY_HEADER_BYTES: usize = 4096;
