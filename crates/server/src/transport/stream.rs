@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 /// Bytes of the buffer that all connections of a thread read into.
@@ -57,9 +57,23 @@ impl Stream {
         match self {
             Self::Tcp(tcp) => loop {
                 ready!(tcp.poll_read_ready(cx))?;
-                match tcp.try_read(buffer) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    result => return Poll::Ready(result),
+                // What did not fill the buffer emptied the socket: saying so to
+                // the runtime here spares a second call that finds nothing. The
+                // kernel tells of whatever comes later, and an end that came
+                // along is not forgotten.
+                let mut emptied = None;
+                let read = tcp.try_io(Interest::READABLE, || {
+                    let count = rustix::io::read(&**tcp, &mut *buffer)?;
+                    if (1..buffer.len()).contains(&count) {
+                        emptied = Some(count);
+                        return Err(io::ErrorKind::WouldBlock.into());
+                    }
+                    Ok(count)
+                });
+                match (read, emptied) {
+                    (Err(_), Some(count)) => return Poll::Ready(Ok(count)),
+                    (Err(error), None) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    (result, _) => return Poll::Ready(result),
                 }
             },
             Self::Other(stream) => {
