@@ -72,11 +72,20 @@ pub(crate) fn run(args: Serve) -> Result<(), Failure> {
         ));
     }
     log_to_stderr(args.log);
+    small_pages();
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format_args!("cannot start the runtime: {error}")))?
         .block_on(serve(config))
+}
+
+/// Asks the kernel for no transparent huge pages: it clears all 2 MiB of one on
+/// the first touch, and nobody is served meanwhile (5 ms each on a virtual
+/// machine, measured, whenever the log of messages grew by one).
+fn small_pages() {
+    // A kernel that cannot has none.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
 }
 
 fn log_to_stderr(level: Level) {
