@@ -71,3 +71,18 @@ fn bench_saturates_without_a_fault() {
         );
     }
 }
+
+#[test]
+fn bench_sees_that_a_reader_who_stalled_too_long_is_told_what_is_missing() {
+    let output = Command::new(env!("CARGO_BIN_EXE_fanwire"))
+        .args(["bench", "slow", "--transport", "longpoll", "--json"])
+        .args(["--clients", "4", "--stalled", "2", "--rate", "200"])
+        .args(["--no-pin", "--seconds", "0.5", "--warmup", "0.3"])
+        .env("FANWIRE_RULES_HISTORY", "messages=20")
+        .output()
+        .unwrap();
+    let all: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let figures = &all["runs"][0]["outcome"]["figures"];
+    assert!(figures["stalled_lost"].as_f64() > Some(0.0), "{all}");
+    assert_eq!(figures["stalled_silent"].as_f64(), Some(0.0), "{all}");
+}

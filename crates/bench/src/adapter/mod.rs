@@ -87,6 +87,8 @@ pub(crate) struct Transport {
     /// Variables, each cut out of what is received. `cursor` resumes.
     #[serde(default)]
     pub(crate) captures: BTreeMap<String, Capture>,
+    /// Text by which the server tells a client that it missed something.
+    pub(crate) gap: Option<String>,
     /// Keep-alives of the protocol itself.
     #[serde(default)]
     pub(crate) answers: Vec<Reply>,

@@ -41,6 +41,8 @@ pub(super) struct Client {
     pub(super) ready_at: u64,
     /// It reads nothing.
     pub(super) stalled: bool,
+    /// The server told it that it missed something.
+    pub(super) told: bool,
 }
 
 impl Client {
@@ -58,6 +60,7 @@ impl Client {
             began: 0,
             ready_at: 0,
             stalled: false,
+            told: false,
         }
     }
 

@@ -79,6 +79,8 @@ pub(crate) struct Engine {
     pub(super) opened: Vec<u32>,
     /// Streams keep their cursor up to date.
     pub(super) track_cursors: bool,
+    /// What is received is searched for the server's word that something is missing.
+    pub(super) track_gaps: bool,
     /// The next clients get a small receive buffer.
     pub(super) small_buffers: bool,
     pub(crate) ledger: Ledger,
@@ -113,6 +115,7 @@ impl Engine {
             message: Vec::new(),
             opened: Vec::new(),
             track_cursors: false,
+            track_gaps: false,
             small_buffers: false,
             ledger: Ledger::new(&channels, &sends),
             meter: Meter::new(setup.server.map(Processes::of)),
@@ -228,6 +231,17 @@ impl Engine {
     /// come back does.
     pub(crate) fn track_cursors(&mut self) {
         self.track_cursors = true;
+    }
+
+    /// What is received is searched from now on for the server's word that
+    /// something is missing.
+    pub(crate) fn track_gaps(&mut self) {
+        self.track_gaps = true;
+    }
+
+    /// Whether the server told this client that it missed something.
+    pub(crate) fn was_told(&self, client: u32) -> bool {
+        self.clients[client as usize].told
     }
 
     /// Whether clients opened from now on take little into their sockets.

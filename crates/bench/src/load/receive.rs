@@ -193,6 +193,7 @@ impl Engine {
     /// Looks for markers, and keeps what the next read goes on from.
     fn scan(&mut self, client: u32, bytes: &[u8]) {
         let now = self.now();
+        self.look_for_gap(client, bytes);
         let counts = self.clients[client as usize].counts;
         let (ledger, meter) = (&mut self.ledger, &mut self.meter);
         let mut last = 0;
@@ -217,6 +218,18 @@ impl Engine {
         if let Some(conn) = &mut self.conns[2 * client as usize] {
             conn.inbox.clear();
             conn.inbox.extend_from_slice(&bytes[bytes.len() - keep..]);
+        }
+    }
+
+    /// Whether the server tells this client that it missed something: looked for
+    /// where a client has reason to, as it costs.
+    fn look_for_gap(&mut self, client: u32, bytes: &[u8]) {
+        let one = &mut self.clients[client as usize];
+        if let Some(text) = &self.setup.transport.gap
+            && self.track_gaps
+            && !one.told
+        {
+            one.told = memmem::find(bytes, text.as_bytes()).is_some();
         }
     }
 
@@ -292,6 +305,7 @@ impl Engine {
             return Ok(());
         }
         let now = self.now();
+        self.look_for_gap(client, &answer.body);
         let counts = self.clients[client as usize].counts;
         let (ledger, meter) = (&mut self.ledger, &mut self.meter);
         self.scanner.scan(&answer.body, |mark, _| {

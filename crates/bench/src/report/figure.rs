@@ -223,6 +223,12 @@ const CATALOGUE: &[Def] = &[
         Less,
         "deliveries that the stalled clients had not got when they had been read empty, or were disconnected",
     ),
+    d(
+        "stalled_silent",
+        "… untold",
+        Less,
+        "those of them that belong to clients whom the server told nothing of a gap",
+    ),
 ];
 
 /// The figure of this key.

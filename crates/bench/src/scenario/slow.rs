@@ -72,6 +72,7 @@ impl Scenario for Slow {
             "lost",
             "stalled_closed",
             "stalled_lost",
+            "stalled_silent",
             "doubled",
             "out_of_order",
             "load_cpu_percent",
@@ -111,6 +112,7 @@ impl Scenario for Slow {
             "p99_before_ms",
             engine.meter.latency.value_at_quantile(0.99) as f64 / 1e6,
         );
+        engine.track_gaps();
         let memory = |engine: &Engine| engine.meter.server().and_then(|server| server.pss_kib());
         let before = memory(engine);
         for client in 0..stalled {
@@ -143,6 +145,8 @@ impl Scenario for Slow {
         let closed = (0..stalled).filter(|&client| engine.is_off(client)).count();
         outcome.set("stalled_closed", closed as f64);
         outcome.set("stalled_lost", engine.ledger.faults(0..stalled).lost as f64);
+        let untold = (0..stalled).filter(|&client| !engine.was_told(client));
+        outcome.set("stalled_silent", engine.ledger.faults(untold).lost as f64);
         Ok(outcome)
     }
 }
