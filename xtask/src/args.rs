@@ -10,6 +10,8 @@ cargo xtask tidy
     the house rules alone
 cargo xtask conformance
     Autobahn's WebSocket cases, some minutes; writes tests/conformance/autobahn.txt
+cargo xtask fuzz [TARGET…] [--seconds N]
+    every decoder, or these, under libFuzzer for a minute (or N seconds) each; needs a C++ compiler
 
 With CI=true in the environment a skip is a failure.";
 
@@ -29,6 +31,13 @@ pub(crate) enum Task {
     Tidy,
     /// Run Autobahn's cases.
     Conformance,
+    /// Run the fuzz targets named, or all where none is.
+    Fuzz {
+        /// Names as typed; checked against the corpora by `fuzz`.
+        only: Vec<String>,
+        /// How long each runs.
+        seconds: u64,
+    },
 }
 
 /// Reads the arguments; the error is a sentence for the person who typed them.
@@ -42,6 +51,7 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Task, String> {
         Some("conformance") => rest
             .next()
             .map_or(Ok(Task::Conformance), |extra| Err(unknown(extra))),
+        Some("fuzz") => parse_fuzz(rest),
         Some("test") => parse_test(rest),
         Some(other) => Err(format!("there is no task `{other}`")),
     }
@@ -69,6 +79,29 @@ fn parse_test<'a>(mut rest: impl Iterator<Item = &'a str>) -> Result<Task, Strin
         }
     }
     Ok(Task::Test { only })
+}
+
+fn parse_fuzz<'a>(mut rest: impl Iterator<Item = &'a str>) -> Result<Task, String> {
+    let (mut only, mut seconds) = (Vec::new(), 60);
+    while let Some(argument) = rest.next() {
+        let value = match argument {
+            "--help" | "-h" => return Ok(Task::Help),
+            "--seconds" => rest.next().unwrap_or_default(),
+            other => match other.strip_prefix("--seconds=") {
+                Some(value) => value,
+                None if other.starts_with('-') => return Err(unknown(other)),
+                None => {
+                    only.push(other.to_owned());
+                    continue;
+                }
+            },
+        };
+        seconds = match value.parse() {
+            Ok(seconds @ 1..=86_400) => seconds,
+            _ => return Err("--seconds is a number from 1 to 86400".to_owned()),
+        };
+    }
+    Ok(Task::Fuzz { only, seconds })
 }
 
 fn unknown(argument: &str) -> String {
@@ -107,6 +140,21 @@ mod tests {
         assert!(parse(&words("test --only ,")).is_err());
         assert!(parse(&words("tidy up")).unwrap_err().contains("up"));
         assert!(parse(&words("conformance 9")).is_err());
+        assert!(parse(&words("fuzz --second 9")).is_err());
+        for seconds in ["--seconds", "--seconds 0", "--seconds=x", "--seconds 86401"] {
+            assert!(parse(&words(&format!("fuzz {seconds}"))).is_err());
+        }
+    }
+
+    #[test]
+    fn targets_run_for_a_minute_or_as_long_as_is_said() {
+        let task = |only: &str, seconds| Task::Fuzz {
+            only: words(only),
+            seconds,
+        };
+        assert_eq!(parse(&words("fuzz")).unwrap(), task("", 60));
+        let typed = "fuzz inflate --seconds 5 sse";
+        assert_eq!(parse(&words(typed)).unwrap(), task("inflate sse", 5));
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! The project's own tasks: `cargo xtask test` runs every suite, `cargo xtask tidy` the house
-//! rules alone, `cargo xtask conformance` the WebSocket cases.
+//! rules alone, `cargo xtask conformance` the WebSocket cases, `cargo xtask fuzz` the decoders
+//! under arbitrary bytes.
 
 mod args;
 mod cargo_json;
 mod conformance;
+mod fuzz;
 mod process;
 mod setup;
 mod tally;
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         }
         Ok(Task::Test { only }) => test::run(&root(), &only),
         Ok(Task::Conformance) => conformance::run(&root()),
+        Ok(Task::Fuzz { only, seconds }) => fuzz::run(&root(), &only, seconds),
         Ok(Task::Tidy) => tidy::run(&root()),
         Err(sentence) => {
             eprintln!("xtask: {sentence}\n\n{}", args::HELP);

@@ -20,6 +20,10 @@ pub mod error;
 
 mod adapter;
 mod floor;
+/// Decoders without a public door, for the fuzz targets.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod host;
 mod http;
 mod load;

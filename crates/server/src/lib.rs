@@ -35,4 +35,8 @@ mod transport;
 pub use assemble::Server;
 pub use config::Config;
 pub use fanwire_core::hub::Stats;
+/// Decoders without a public door, for the fuzz targets.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use http::fuzzing;
 pub use shutdown::Running;

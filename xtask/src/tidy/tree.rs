@@ -14,6 +14,8 @@ const FOREIGN_FOLDERS: &[&str] = &[
     "node_modules",
     "__pycache__",
     ".venv",
+    // Inputs of the fuzz targets: any bytes at all.
+    "corpus",
 ];
 /// Files that tools write (`.git` is a file in a linked work tree).
 const WRITTEN_BY_TOOLS: &[&str] = &["package-lock.json", ".git"];

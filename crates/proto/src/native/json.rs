@@ -28,6 +28,11 @@ pub fn check(text: &[u8]) -> Result<(), DecodeError> {
 /// # Errors
 /// `TooLarge`, in levels.
 pub fn check_depth(text: &[u8]) -> Result<(), DecodeError> {
+    check_depth_of(text, JSON_DEPTH)
+}
+
+/// The same against another limit.
+pub(super) fn check_depth_of(text: &[u8], limit: usize) -> Result<(), DecodeError> {
     let mut depth = 0_usize;
     let mut at = 0;
     while let Some(&byte) = text.get(at) {
@@ -35,9 +40,9 @@ pub fn check_depth(text: &[u8]) -> Result<(), DecodeError> {
             b'"' => at = string_end(text, at),
             b'[' | b'{' => {
                 depth += 1;
-                if depth > JSON_DEPTH {
+                if depth > limit {
                     return Err(DecodeError::TooLarge {
-                        limit: JSON_DEPTH,
+                        limit,
                         got: depth as u64,
                     });
                 }

@@ -10,6 +10,7 @@ use super::args;
 use super::command::Ref;
 use super::json;
 use crate::error::DecodeError;
+use crate::limits::JSON_DEPTH;
 
 /// One object from a stream or a poll.
 #[derive(Debug, Clone)]
@@ -173,7 +174,8 @@ struct ErrorData {
 /// `Malformed` where it is not of the form, `TooLarge` for nesting over the
 /// limit. The caller bounds the bytes.
 pub fn read(object: &[u8]) -> Result<Incoming, DecodeError> {
-    json::check_depth(object)?;
+    // The deepest body that may be published, in its envelope.
+    json::check_depth_of(object, JSON_DEPTH + 1)?;
     let text = std::str::from_utf8(object)
         .map_err(|e| DecodeError::malformed(e.valid_up_to(), "not UTF-8"))?;
     let wire: Wire<'_> = serde_json::from_str(text)
@@ -286,4 +288,22 @@ fn message(wire: Wire<'_>) -> Result<Message, DecodeError> {
         from,
         key,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_deepest_body_that_may_be_published_is_read_in_its_envelope() {
+        let nested = |depth: usize| [b"[".repeat(depth), b"]".repeat(depth)].concat();
+        let body = nested(JSON_DEPTH);
+        json::check(&body).unwrap();
+        let text = [&br#"{"channel":"c","event":"e","data":"#[..], &body, b"}"].concat();
+        assert!(matches!(read(&text), Ok(Incoming::Message(_))));
+        let body = nested(JSON_DEPTH + 1);
+        let text = [&br#"{"channel":"c","event":"e","data":"#[..], &body, b"}"].concat();
+        assert!(matches!(read(&text), Err(DecodeError::TooLarge { .. })));
+    }
 }

@@ -208,19 +208,20 @@ impl Decoder {
     /// Reads a header and holds it against the rule of masking, which shows in
     /// the second byte already.
     fn judge(&self, bytes: &[u8]) -> Result<Option<(Header, usize)>, Violation> {
-        let decoded = Header::decode_with(bytes, self.inflate.is_some())?;
-        if let Some(second) = bytes.get(1) {
-            match (self.role, second & 0x80 != 0) {
-                (Role::Server, false) => {
-                    return Err(Violation::new(1002, "a client's frame must be masked"));
-                }
-                (Role::Client, true) => {
-                    return Err(Violation::new(1002, "a server's frame may not be masked"));
-                }
-                _ => {}
-            }
-        }
-        Ok(decoded)
+        let deflate = self.inflate.is_some();
+        let decoded = Header::decode_with(bytes, deflate);
+        let Some([_, second]) = bytes.first_chunk() else {
+            return decoded;
+        };
+        let wrong = match (self.role, second & 0x80 != 0) {
+            (Role::Server, false) => "a client's frame must be masked",
+            (Role::Client, true) => "a server's frame may not be masked",
+            _ => return decoded,
+        };
+        // What the first two bytes show comes before what the others do, so that
+        // the answer does not depend on how the connection's bytes were cut.
+        Header::decode_with(&bytes[..2], deflate)?;
+        Err(Violation::new(1002, wrong))
     }
 
     /// Holds a frame against the message under way and the limits, before any

@@ -105,6 +105,17 @@ fn f1_an_unmasked_client_frame_is_1002_at_its_second_byte() {
 }
 
 #[test]
+fn what_is_wrong_with_a_header_does_not_depend_on_how_it_was_cut() {
+    // No mask, and a length with its top bit set: the first is there first.
+    let bytes = [0x82, 0x7F, 0xFF, 0, 0, 0, 0, 0, 0, 0];
+    let whole = Decoder::new(Role::Server, Limits::default()).decode(&mut &bytes[..]);
+    let mut cut = Decoder::new(Role::Server, Limits::default());
+    assert_eq!(cut.decode(&mut &bytes[..1]), Ok(None));
+    assert_eq!(cut.decode(&mut &bytes[1..]), whole);
+    assert_eq!(whole.unwrap_err().why, "a client's frame must be masked");
+}
+
+#[test]
 fn a_masked_server_frame_is_1002() {
     assert_eq!(
         code(&masked_frame(Opcode::Text, b"x", [1, 2, 3, 4])),

@@ -79,14 +79,14 @@ fn answer(appended: Appended) -> Result<Answer, Refusal> {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Kind {
+pub(super) enum Kind {
     Json,
     Text,
     Binary,
     Args,
 }
 
-fn kind(headers: &HeaderMap, several: bool) -> Result<Kind, Refusal> {
+pub(super) fn kind(headers: &HeaderMap, several: bool) -> Result<Kind, Refusal> {
     let value = headers.get(CONTENT_TYPE).map(http::HeaderValue::as_bytes);
     let media = value.map(|value| {
         let end = value.iter().position(|b| *b == b';').unwrap_or(value.len());
@@ -108,7 +108,7 @@ fn kind(headers: &HeaderMap, several: bool) -> Result<Kind, Refusal> {
     }
 }
 
-fn content(kind: Kind, bytes: Bytes) -> Result<Body, Refusal> {
+pub(super) fn content(kind: Kind, bytes: Bytes) -> Result<Body, Refusal> {
     let invalid = |why: String| Refusal::new(Code::InvalidBody, why);
     Ok(match kind {
         Kind::Json => {
@@ -130,7 +130,7 @@ fn content(kind: Kind, bytes: Bytes) -> Result<Body, Refusal> {
     })
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<Arc<str>>, Refusal> {
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Arc<str>>, Refusal> {
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = values.next() else {
         return Ok(None);

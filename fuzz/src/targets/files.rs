@@ -1,0 +1,55 @@
+//! Files that people write.
+
+use fanwire::Config;
+use fanwire::config::Given;
+
+/// All of it is a configuration, and a value of every setting.
+pub(super) fn config(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    if let Ok(config) = Config::from_toml(text) {
+        let _ = config.validate();
+        let _ = config.to_core();
+        again(&config);
+    }
+    for setting in Config::settings() {
+        let mut config = Config::default();
+        let given = Given::Text(text.to_owned());
+        if config.set(setting.key, &given).is_ok() {
+            let _ = config.validate();
+            again(&config);
+        }
+    }
+}
+
+/// Panics where a configuration as it is shown does not read as what it was.
+fn again(config: &Config) {
+    let mut read = Config::default();
+    for setting in Config::settings() {
+        // Secrets are not shown, and the rules of namespaces not on one line.
+        let shown = (setting.get)(config);
+        if shown.contains("***") || setting.key == "namespaces" {
+            continue;
+        }
+        let (table, name) = setting.key.split_once('.').expect("a table and a name");
+        let line = format!("[{table}]\n{name} = {shown}\n");
+        if let Err(problems) = read.merge_toml(&line) {
+            panic!("{line:?} is not read again: {problems}");
+        }
+        assert_eq!((setting.get)(&read), shown, "{}", setting.key);
+    }
+}
+
+/// All of it is an adapter's file, and a template.
+pub(super) fn adapter(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let _ = fanwire_bench::fuzzing::adapter(text);
+    assert_eq!(
+        fanwire_bench::fuzzing::template(text),
+        text.as_bytes(),
+        "a template whose variables are their own names is itself"
+    );
+}
