@@ -9,9 +9,15 @@ use bytes::Bytes;
 const KEPT_UNITS: usize = 8;
 
 /// Units in order. The first may be partly written.
+///
+/// Almost always there is one or none: the first stands in the outbox itself,
+/// so that a delivery touches no memory beyond it.
 #[derive(Default, Debug)]
 pub struct Outbox {
-    units: VecDeque<Bytes>,
+    /// Empty: nothing waits.
+    first: Bytes,
+    /// What comes after it; empty where `first` is.
+    rest: VecDeque<Bytes>,
     bytes: usize,
     partial: bool,
 }
@@ -24,32 +30,46 @@ impl Outbox {
 
     /// True where nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.units.is_empty()
+        self.first.is_empty()
     }
 
     /// Units waiting.
     pub fn len(&self) -> usize {
-        self.units.len()
+        usize::from(!self.first.is_empty()) + self.rest.len()
     }
 
     /// True where a unit of `len` bytes fits under `limit`; an empty outbox
     /// takes one of any size.
     pub fn fits(&self, len: usize, limit: usize) -> bool {
-        self.units.is_empty() || self.bytes + len <= limit
+        self.is_empty() || self.bytes + len <= limit
     }
 
     /// Adds a unit; empty ones vanish.
     pub fn push(&mut self, unit: Bytes) {
-        if !unit.is_empty() {
-            self.bytes += unit.len();
-            self.units.push_back(unit);
+        if unit.is_empty() {
+            return;
         }
+        self.bytes += unit.len();
+        if self.first.is_empty() {
+            self.first = unit;
+        } else {
+            self.rest.push_back(unit);
+        }
+    }
+
+    /// What waits, where it is one unit or the rest of one.
+    pub fn single(&self) -> Option<&[u8]> {
+        (self.rest.is_empty() && !self.first.is_empty()).then_some(&self.first)
     }
 
     /// Fills `slices` from the front; returns how many it filled.
     pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        if self.first.is_empty() {
+            return 0;
+        }
         let mut count = 0;
-        for (slice, unit) in slices.iter_mut().zip(&self.units) {
+        let units = std::iter::once(&self.first).chain(&self.rest);
+        for (slice, unit) in slices.iter_mut().zip(units) {
             *slice = IoSlice::new(unit);
             count += 1;
         }
@@ -59,25 +79,24 @@ impl Outbox {
     /// Takes `taken` bytes off the front.
     pub fn advance(&mut self, mut taken: usize) {
         self.bytes = self.bytes.saturating_sub(taken);
-        while let Some(unit) = self.units.front_mut() {
-            if taken < unit.len() {
+        while !self.first.is_empty() {
+            if taken < self.first.len() {
                 self.partial |= taken > 0;
-                bytes::Buf::advance(unit, taken);
-                break;
+                bytes::Buf::advance(&mut self.first, taken);
+                return;
             }
-            taken -= unit.len();
-            self.units.pop_front();
-            self.partial = false;
+            taken -= self.first.len();
+            self.shift();
         }
-        self.give_back();
     }
 
     /// Takes the first unit, or what is left of it.
     pub fn pop(&mut self) -> Option<Bytes> {
-        let unit = self.units.pop_front()?;
+        if self.first.is_empty() {
+            return None;
+        }
+        let unit = self.shift();
         self.bytes -= unit.len();
-        self.partial = false;
-        self.give_back();
         Some(unit)
     }
 
@@ -92,10 +111,14 @@ impl Outbox {
         *self = Self::default();
     }
 
-    fn give_back(&mut self) {
-        if self.units.is_empty() && self.units.capacity() > KEPT_UNITS {
-            self.units = VecDeque::new();
+    /// Takes the first unit out; the next one moves up.
+    fn shift(&mut self) -> Bytes {
+        self.partial = false;
+        let next = self.rest.pop_front().unwrap_or_default();
+        if next.is_empty() && self.rest.capacity() > KEPT_UNITS {
+            self.rest = VecDeque::new();
         }
+        std::mem::replace(&mut self.first, next)
     }
 }
 

@@ -49,9 +49,15 @@ pub fn write_all(
 ) -> Flushed {
     const BATCH: usize = 64;
     while !outbox.is_empty() {
-        let mut slices = [IoSlice::new(&[]); BATCH];
-        let count = outbox.slices(&mut slices);
-        match write(&slices[..count]) {
+        let result = match outbox.single() {
+            Some(unit) => write(&[IoSlice::new(unit)]),
+            None => {
+                let mut slices = [IoSlice::new(&[]); BATCH];
+                let count = outbox.slices(&mut slices);
+                write(&slices[..count])
+            }
+        };
+        match result {
             Ok(0) => return Flushed::Gone,
             Ok(taken) => outbox.advance(taken),
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
