@@ -1,7 +1,9 @@
 //! The real clocks, the real runtime, the real randomness.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use fanwire_core::clock::Clock;
@@ -65,18 +67,49 @@ pub(crate) fn random() -> std::io::Result<u64> {
     getrandom::u64().map_err(std::io::Error::other)
 }
 
+/// Bytes of one connection id.
+const ID: usize = 12;
+
+thread_local! {
+    /// Random bytes not yet given out, taken from the back: the system is asked
+    /// once for 64 ids. Each byte is used once and then forgotten.
+    static SPARE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Twelve random bytes that were given to nobody else.
+fn id_bytes() -> Option<[u8; ID]> {
+    SPARE.with_borrow_mut(|spare| {
+        if spare.is_empty() {
+            spare.resize(64 * ID, 0);
+            if getrandom::fill(spare).is_err() {
+                spare.clear();
+            }
+        }
+        let start = spare.len().checked_sub(ID)?;
+        let bytes = spare[start..].try_into().ok();
+        spare.truncate(start);
+        bytes
+    })
+}
+
 /// The public id of a new connection: 96 random bits in 16 characters. Where
 /// the system's randomness fails a count keeps ids apart: they are public and
 /// unlock nothing.
 pub(crate) fn connection_id() -> SocketId {
     use base64::Engine as _;
-    let mut bytes = [0_u8; 12];
-    if getrandom::fill(&mut bytes).is_err() {
-        static COUNT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-        let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        bytes[..8].copy_from_slice(&count.to_le_bytes());
-    }
-    SocketId::new(&base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes))
+    let bytes = id_bytes().unwrap_or_else(|| {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let mut bytes = [0; ID];
+        bytes[..8].copy_from_slice(&COUNT.fetch_add(1, Ordering::Relaxed).to_le_bytes());
+        bytes
+    });
+    let mut text = [0; ID / 3 * 4];
+    let text = match base64::engine::general_purpose::URL_SAFE_NO_PAD.encode_slice(bytes, &mut text)
+    {
+        Ok(len) => std::str::from_utf8(&text[..len]).unwrap_or_default(),
+        Err(_) => "", // Four characters hold three bytes.
+    };
+    SocketId::new(text)
 }
 
 #[cfg(test)]
@@ -89,6 +122,16 @@ mod tests {
         let (one, two) = (connection_id(), connection_id());
         assert_eq!(one.as_str().len(), 16);
         assert_ne!(one, two);
+    }
+
+    #[test]
+    fn ids_differ_over_many_batches_of_randomness_and_over_threads() {
+        let ids = || (0..1000).map(|_| connection_id()).collect::<Vec<_>>();
+        let other = std::thread::spawn(ids);
+        let mut all = ids();
+        all.extend(other.join().unwrap());
+        let different: std::collections::HashSet<_> = all.iter().map(|id| id.as_str()).collect();
+        assert_eq!(different.len(), 2000);
     }
 
     #[test]
