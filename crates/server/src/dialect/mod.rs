@@ -16,8 +16,6 @@ use fanwire_core::hub::{Encoder, FormId};
 use fanwire_proto::ws::Deflate;
 use fanwire_proto::ws::deflate::Window;
 
-pub(crate) use poll::NOTHING;
-
 /// The wire forms, by their place in the list that [`encoders`] gives.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Form {

@@ -11,9 +11,6 @@ use super::parts;
 
 pub(super) struct Poll;
 
-/// How an answer begins that has nothing to tell.
-pub(crate) const NOTHING: &[u8] = b"{\"messages\":[],";
-
 impl Encoder for Poll {
     fn message(&self, delivery: Delivery<'_>) -> Bytes {
         let mut out = Vec::new();
@@ -87,7 +84,6 @@ mod tests {
     fn nothing_to_tell_is_an_empty_list_with_a_cursor() {
         let answer = Poll.answer(&Bytes::new(), &[], at(3));
         assert_eq!(&answer[..], b"{\"messages\":[],\"cursor\":\"a-3\"}");
-        assert!(answer.starts_with(NOTHING));
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! `GET /c/…`: streams, polls, history (`PROTOCOL.md`, sections 2, 4, 5, 6).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use fanwire_core::error::{Code, Refusal};
@@ -11,14 +10,13 @@ use fanwire_core::policy::{Permit, Subject, Verb};
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING};
 use http::{Response, StatusCode, Version, request};
 
-use super::connection;
 use super::handshake::{self, has_body};
 use super::negotiate::{self, Waits, Want, wants_close};
+use super::next;
 use super::once::once;
 use super::target::Query;
 use crate::answer::{Answer, Dress, full, json, open_head};
 use crate::app::App;
-use crate::dialect::NOTHING;
 use crate::transport::{Departure, Purpose};
 
 const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
@@ -88,7 +86,7 @@ async fn serve(
             head,
             dress: dress.clone(),
             purpose,
-            back: connection::start,
+            back: &next::BACK,
         })))
     };
     match want {
@@ -104,21 +102,13 @@ async fn serve(
             let purpose = Purpose::Sse { envelope, chunked };
             departs(permit, stream_head(chunked, dress), purpose)
         }
-        Want::History { limit } => {
-            let body = once(app, permit, start, Duration::ZERO, limit).await?;
-            Ok(Reply::Answer(json(body)))
-        }
-        Want::Poll { wait, limit } => {
-            // What is there already is answered at once, and the socket stays.
-            // From "now" on there can be nothing yet.
-            if start != Start::Latest || wait.is_zero() {
-                let body = once(app, permit.clone(), start, Duration::ZERO, limit).await?;
-                if wait.is_zero() || !body.starts_with(NOTHING) {
-                    return Ok(Reply::Answer(json(body)));
-                }
-            }
+        Want::Poll { wait, limit } if !wait.is_zero() => {
             let purpose = Purpose::Poll { wait, limit, close };
             departs(permit, poll_head(close, dress), purpose)
+        }
+        Want::History { limit } | Want::Poll { limit, .. } => {
+            let body = once(app, permit, start, limit).await?;
+            Ok(Reply::Answer(json(body)))
         }
     }
 }

@@ -8,6 +8,7 @@ mod gate;
 mod handshake;
 mod listen;
 mod negotiate;
+mod next;
 mod once;
 mod publish;
 mod service;

@@ -1,4 +1,4 @@
-//! Answers that need no socket of their own: history, and a poll's first try.
+//! Answers that need no socket of their own: history, and polls that do not wait.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::clock::connection_id;
 use crate::dialect::Form;
 use crate::transport::{Link, PullWriter, Signal};
 
-/// Asks the hub for one answer and gives its JSON. Waits at most `wait`.
+/// Asks the hub for one answer and gives its JSON, without waiting for news.
 ///
 /// # Errors
 /// What the hub refuses with; `unavailable` where the server shuts down.
@@ -23,7 +23,6 @@ pub(super) async fn once(
     app: &Arc<App>,
     permit: Permit,
     start: Start,
-    wait: Duration,
     limit: usize,
 ) -> Result<Bytes, Refusal> {
     let link = Link::new(app.clock.clone());
@@ -33,7 +32,7 @@ pub(super) async fn once(
         form: Form::Poll.id(),
         preface: Bytes::new(),
         kind: Kind::Once {
-            deadline: wait,
+            deadline: Duration::ZERO,
             limit,
         },
         conn: connection_id(),

@@ -32,11 +32,8 @@ pub(super) async fn handle(
     let took = hatch.handling();
     peer.serves();
     let (head, body) = request.into_parts();
-    let mut dress = Dress {
-        no_store: channels_of(head.uri.path()).is_some(),
-        ..Dress::default()
-    };
-    let reply = route(&app, &peer, &head, body, took, &mut dress).await;
+    let mut dress = dress(&head);
+    let reply = route(&app, &peer, &head, Some(body), took, &mut dress).await;
     let mut answer = match reply {
         Ok(Reply::Answer(answer)) => answer,
         Ok(Reply::Departs(departure)) => {
@@ -65,6 +62,14 @@ pub(super) async fn handle(
     Ok(answer)
 }
 
+/// What the answer carries, before anything else is known.
+pub(super) fn dress(head: &request::Parts) -> Dress {
+    Dress {
+        no_store: channels_of(head.uri.path()).is_some(),
+        ..Dress::default()
+    }
+}
+
 /// The list after `/c/`, or nothing after `/c`; none for other paths.
 fn channels_of(path: &str) -> Option<Option<&str>> {
     match path.strip_prefix("/c")? {
@@ -73,11 +78,12 @@ fn channels_of(path: &str) -> Option<Option<&str>> {
     }
 }
 
-async fn route(
+/// What becomes of a request. `body`: none where it is known to have none.
+pub(super) async fn route(
     app: &Arc<App>,
     peer: &Peer,
     head: &request::Parts,
-    body: Incoming,
+    body: Option<Incoming>,
     took: Duration,
     dress: &mut Dress,
 ) -> Result<Reply, Refusal> {
@@ -138,6 +144,10 @@ async fn route(
                 let sentence = "a WebSocket is opened by a GET";
                 return Err(Refusal::new(Code::BadRequest, sentence));
             }
+            let Some(body) = body else {
+                let sentence = "a message is the body of its request";
+                return Err(Refusal::new(Code::BadRequest, sentence));
+            };
             publish::publish(app, subject, keys, query, &head.headers, body).await?
         }
     };

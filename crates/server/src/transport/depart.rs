@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fanwire_core::error::Refusal;
-use fanwire_core::hub::{Attach, Heartbeat, Kind, Start};
+use fanwire_core::hub::{Attach, Heartbeat, Kind, Start, Subscriber};
 use fanwire_core::policy::Permit;
 use fanwire_proto::ws::deflate::Window;
 
@@ -31,11 +31,20 @@ pub(crate) struct Departure {
     /// As what the socket goes on.
     pub(crate) purpose: Purpose,
     /// Where a poll's socket goes back to.
-    pub(crate) back: Back,
+    pub(crate) back: &'static Back,
 }
 
-/// Takes a socket back, with what has been read of it since it left.
-pub(crate) type Back = fn(Arc<App>, Arc<Peer>, Stream, Bytes);
+/// Where a poll's socket goes after its answer.
+pub(crate) struct Back {
+    /// Takes the socket back, with what has been read of it since it left.
+    pub(crate) start: fn(Arc<App>, Arc<Peer>, Stream, Bytes),
+    /// Judges what has been read: where it begins with the whole head of one
+    /// more plain poll, what becomes of that, and the head's length.
+    pub(crate) next: Judge,
+}
+
+/// See [`Back::next`].
+pub(crate) type Judge = fn(&Arc<App>, &Arc<Peer>, &Bytes) -> Option<(Departure, usize)>;
 
 /// As what a socket goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -100,25 +109,13 @@ pub(crate) fn depart(
     departure: Departure,
 ) {
     let port = Port::new(stream, app.clock.clone(), app.config.debug.force_pull);
-    let Departure {
-        permit,
-        start,
-        head,
-        dress,
-        purpose,
-        back,
-    } = departure;
-    let attached = app.hub.attach(Attach {
-        permit: permit.clone(),
-        start,
-        form: purpose.form().id(),
-        preface: head,
-        kind: purpose.kind(),
-        conn: connection_id(),
-        writer: port.writer(),
-        heartbeat: purpose.heartbeat(&app),
-    });
-    let subscriber = match attached {
+    let purpose = departure.purpose;
+    let (permit, dress, back) = (
+        departure.permit.clone(),
+        departure.dress.clone(),
+        departure.back,
+    );
+    let subscriber = match attach(&app, &port, departure) {
         Ok(subscriber) => subscriber,
         Err(refusal) => {
             tokio::spawn(refuse(app, peer, port, refusal, dress));
@@ -136,15 +133,35 @@ pub(crate) fn depart(
             tokio::spawn(park::Parked::stream(app, peer, port, subscriber));
         }
         Purpose::Poll { close, .. } => {
-            let after = park::AfterPoll {
+            let after = Box::new(park::AfterPoll {
                 // Behind a poll the next request may stand.
                 kept: read.to_vec(),
                 dress,
                 back: (!close).then_some(back),
-            };
+                alarm: None,
+            });
             tokio::spawn(park::Parked::poll(app, peer, port, subscriber, after));
         }
     }
+}
+
+/// Attaches what is to be written to `port`.
+pub(super) fn attach(
+    app: &Arc<App>,
+    port: &Port,
+    departure: Departure,
+) -> Result<Subscriber, Refusal> {
+    let purpose = departure.purpose;
+    app.hub.attach(Attach {
+        permit: departure.permit,
+        start: departure.start,
+        form: purpose.form().id(),
+        preface: departure.head,
+        kind: purpose.kind(),
+        conn: connection_id(),
+        writer: port.writer(),
+        heartbeat: purpose.heartbeat(app),
+    })
 }
 
 /// Writes a refusal as the HTTP answer, and closes.

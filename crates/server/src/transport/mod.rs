@@ -11,9 +11,10 @@ mod link;
 mod park;
 mod port;
 mod publish;
+mod rest;
 mod stream;
 mod web_socket;
 
-pub(crate) use depart::{Departure, Purpose, depart};
+pub(crate) use depart::{Back, Departure, Purpose, depart};
 pub(crate) use link::{Link, PullWriter, Signal};
 pub(crate) use stream::{Stream, linger, with_scratch};

@@ -1,5 +1,6 @@
 //! Connections that say nothing while they listen: event streams and parked
-//! polls. They are read only to notice that the peer is gone.
+//! polls. They are read only to notice that the peer is gone, and a poll's for
+//! the request behind it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,8 +11,9 @@ use fanwire_core::error::{Code, Refusal};
 use fanwire_core::hub::{End, Subscriber};
 use tokio::time::Sleep;
 
-use super::depart::{Back, refuse};
+use super::depart::{Back, Departure, attach, refuse};
 use super::port::Port;
+use super::rest::{Alarm, Next, Resting};
 use super::stream::{linger, with_scratch};
 use crate::answer::Dress;
 use crate::app::{App, Peer};
@@ -31,7 +33,14 @@ fn unanswered(end: End) -> Refusal {
 /// An event stream or a parked poll, while it lasts. A future written by hand:
 /// it lives as long as its connection, and an `async` block would hold room for
 /// everything that comes after it, too.
-pub(super) struct Parked(Option<Listening>);
+pub(super) struct Parked(State);
+
+enum State {
+    Listening(Listening),
+    /// Between two polls.
+    Resting(Resting),
+    Over,
+}
 
 struct Listening {
     app: Arc<App>,
@@ -53,7 +62,9 @@ pub(super) struct AfterPoll {
     /// For a refusal in place of an answer.
     pub(super) dress: Dress,
     /// Where the socket goes back to; none: it is closed.
-    pub(super) back: Option<Back>,
+    pub(super) back: Option<&'static Back>,
+    /// Once it has rested.
+    pub(super) alarm: Option<Alarm>,
 }
 
 impl Parked {
@@ -64,7 +75,7 @@ impl Parked {
         port: Port,
         subscriber: Subscriber,
     ) -> Self {
-        Self(Some(Listening {
+        Self(State::Listening(Listening {
             app,
             peer,
             port,
@@ -81,11 +92,11 @@ impl Parked {
         peer: Arc<Peer>,
         port: Port,
         subscriber: Subscriber,
-        after: AfterPoll,
+        after: Box<AfterPoll>,
     ) -> Self {
         let mut parked = Self::stream(app, peer, port, subscriber);
-        if let Some(listening) = &mut parked.0 {
-            listening.after = Some(Box::new(after));
+        if let State::Listening(listening) = &mut parked.0 {
+            listening.after = Some(after);
         }
         parked
     }
@@ -95,14 +106,54 @@ impl Future for Parked {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(listening) = &mut self.0 else {
-            return Poll::Ready(());
-        };
-        let end = std::task::ready!(listening.poll(cx));
-        if let Some(listening) = self.0.take() {
-            listening.finish(end);
+        loop {
+            match &mut self.0 {
+                State::Over => return Poll::Ready(()),
+                State::Listening(listening) => {
+                    let end = std::task::ready!(listening.poll(cx));
+                    if let State::Listening(listening) = self.take() {
+                        self.0 = listening.finish(end);
+                    }
+                }
+                State::Resting(resting) => {
+                    let next = std::task::ready!(resting.poll(cx));
+                    if let State::Resting(resting) = self.take() {
+                        self.0 = go_on(resting, next);
+                    }
+                }
+            }
         }
-        Poll::Ready(())
+    }
+}
+
+impl Parked {
+    fn take(&mut self) -> State {
+        std::mem::replace(&mut self.0, State::Over)
+    }
+}
+
+/// After a rest.
+fn go_on(resting: Resting, next: Next) -> State {
+    let (app, peer, stream, mut after) = resting.into_parts();
+    match (next, after.back) {
+        (Next::Poll(departure, behind), _) => {
+            let port = Port::new(stream, app.clock.clone(), app.config.debug.force_pull);
+            let Departure { dress, .. } = &*departure;
+            after.dress = dress.clone();
+            after.kept = behind.into();
+            match attach(&app, &port, *departure) {
+                Ok(subscriber) => Parked::poll(app, peer, port, subscriber, after).0,
+                Err(refusal) => {
+                    tokio::spawn(refuse(app, peer, port, refusal, after.dress));
+                    State::Over
+                }
+            }
+        }
+        (Next::Http(read), Some(back)) => {
+            (back.start)(app, peer, stream, read);
+            State::Over
+        }
+        (Next::Idle | Next::Http(_), _) => State::Over,
     }
 }
 
@@ -146,7 +197,7 @@ impl Listening {
         }
     }
 
-    fn finish(self, end: End) {
+    fn finish(self, end: End) -> State {
         let Self {
             app,
             peer,
@@ -155,16 +206,11 @@ impl Listening {
             ..
         } = self;
         let wait = app.config.ws.close_wait;
-        match (after.map(|after| *after), end) {
+        match (after, end) {
             (_, End::Gone) => {}
-            (
-                Some(AfterPoll {
-                    kept,
-                    back: Some(back),
-                    ..
-                }),
-                End::Answered,
-            ) => back(app, peer, port.into_stream(), kept.into()),
+            (Some(after), End::Answered) if after.back.is_some() => {
+                return State::Resting(Resting::new(app, peer, port.into_stream(), after));
+            }
             (Some(after), end) if !port.has_written() => {
                 tokio::spawn(refuse(app, peer, port, unanswered(end), after.dress));
             }
@@ -175,6 +221,7 @@ impl Listening {
                 });
             }
         }
+        State::Over
     }
 }
 
