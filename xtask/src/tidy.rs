@@ -3,6 +3,7 @@
 
 mod allow;
 mod bans;
+mod covered;
 mod cycles;
 mod imports;
 mod lexer;
@@ -76,6 +77,10 @@ const CHECKS: &[Check] = &[
     Check {
         name: "dependency_reasons",
         find: manifest::reasons,
+    },
+    Check {
+        name: "bad_inputs_covered",
+        find: covered::table,
     },
 ];
 

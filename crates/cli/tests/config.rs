@@ -52,6 +52,8 @@ fn two_values(setting: &Setting) -> (String, String) {
             "access.api_keys" => (String::new(), "ops=0123456789abcdef".to_owned()),
             "access.allow_origins" => (String::new(), "https://example.org".to_owned()),
             "access.allow_hosts" => (String::new(), "example.org".to_owned()),
+            "access.proxies" => (String::new(), "10.0.0.0/8".to_owned()),
+            "access.proxy_header" => ("x-forwarded-for".to_owned(), "forwarded".to_owned()),
             "rules.history" => ("messages=1000".to_owned(), "off".to_owned()),
             "namespaces" => (String::new(), "chat:publish=nobody".to_owned()),
             key => panic!("{key}: a new form; give it two values here"),

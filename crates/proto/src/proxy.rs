@@ -309,7 +309,7 @@ mod tests {
             for cut in 0..all.len() {
                 match decode(&all[..cut]) {
                     Ok(None) => {}
-                    Ok(read) => prop_assert_eq!(Ok(read), whole.clone()),
+                    Ok(read) => prop_assert_eq!(Ok(read), whole),
                     Err(_) => prop_assert!(whole.is_err()),
                 }
             }

@@ -2,7 +2,7 @@
 //! want of descriptors.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +12,11 @@ use tokio::time::Instant;
 
 use crate::app::{App, Peer};
 use crate::clock::random;
+use crate::forwarded::is_proxy;
 use crate::http::connection;
-use crate::limit::{Counts, Over};
+use crate::limit::{Counts, Slot};
 use crate::listen::tune;
+use crate::preamble::{Newcomer, await_header};
 use crate::transport::Stream;
 
 /// Connections over the limit that are still told so; more are just closed.
@@ -83,21 +85,49 @@ fn take_in(
     loopback: bool,
 ) {
     let address = from.ip().to_canonical();
-    let (slot, over) = counts.take(address);
-    if let Some(over) = over {
-        if counts.told_now() > TOLD {
-            return;
-        }
-        let limit = match over {
-            Over::Total => "in all",
-            Over::Address => "of this address",
-        };
-        tracing::debug!(%address, limit, "too many connections");
+    let by_proxy = is_proxy(&app.config.access, address);
+    let (slot, over) = match by_proxy {
+        true => counts.take_unknown(),
+        false => counts.take(address),
+    };
+    let over = over.is_some();
+    if over && slot.too_many_told(TOLD) {
+        return;
     }
     tune(&stream, app.config.limits.write_progress);
-    let peer = Arc::new(Peer::new(address, loopback, over.is_some(), slot));
     let stream = Stream::Tcp(Arc::new(stream));
-    connection::start(app.clone(), peer, stream, Bytes::new());
+    if by_proxy && app.config.listen.proxy_protocol {
+        let newcomer = Newcomer {
+            stream,
+            address,
+            loopback,
+            slot,
+            over,
+        };
+        tokio::spawn(await_header(app.clone(), newcomer));
+        return;
+    }
+    admit(app, stream, address, loopback, (slot, over), Bytes::new());
+}
+
+/// Starts to serve a connection of `address`, of which `read` has come. With its
+/// place goes whether it is over a limit.
+pub(crate) fn admit(
+    app: &Arc<App>,
+    stream: Stream,
+    address: IpAddr,
+    loopback: bool,
+    (slot, over): (Slot, bool),
+    read: Bytes,
+) {
+    if over {
+        tracing::debug!(%address, "too many connections, in all or of this address");
+        if slot.too_many_told(TOLD) {
+            return;
+        }
+    }
+    let peer = Arc::new(Peer::new(address, loopback, over, slot));
+    connection::start(app.clone(), peer, stream, read);
 }
 
 #[cfg(test)]

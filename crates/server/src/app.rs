@@ -13,7 +13,7 @@ use crate::access;
 use crate::auth::Keys;
 use crate::clock::{SystemClock, random};
 use crate::config::Config;
-use crate::limit::Slot;
+use crate::limit::{Place, Slot};
 use crate::page::Page;
 
 /// Shared by all connections of a server.
@@ -38,7 +38,7 @@ pub(crate) struct Peer {
     pub(crate) over_limit: bool,
     served: AtomicBool,
     /// Its place among the connections counted.
-    _slot: Slot,
+    slot: Slot,
 }
 
 impl App {
@@ -80,8 +80,14 @@ impl Peer {
             loopback_bind,
             over_limit,
             served: AtomicBool::new(false),
-            _slot: slot,
+            slot,
         }
+    }
+
+    /// A place for something of `address`, for which this proxy speaks; none
+    /// where that address has too many.
+    pub(crate) fn place_of(&self, address: IpAddr) -> Option<Place> {
+        self.slot.place_of(address)
     }
 
     /// A request of it was served.

@@ -25,10 +25,12 @@ mod clock;
 pub mod config;
 mod dialect;
 mod drive;
+mod forwarded;
 mod http;
 mod limit;
 mod listen;
 mod page;
+mod preamble;
 mod shutdown;
 mod transport;
 

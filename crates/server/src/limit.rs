@@ -32,10 +32,20 @@ struct State {
 #[derive(Debug)]
 pub(crate) struct Slot {
     counts: Arc<Counts>,
-    /// None: exempt from the count per address.
-    group: Option<IpAddr>,
+    /// Its place among those of its address; none while it is not known, and
+    /// where it is over the limit.
+    place: Option<Place>,
     /// It was over a limit.
     over: bool,
+}
+
+/// A place among what one address has: a connection, or, where a proxy speaks
+/// for that address, a request or stream. Given back on drop.
+#[derive(Debug)]
+pub(crate) struct Place {
+    counts: Arc<Counts>,
+    /// None: exempt.
+    group: Option<IpAddr>,
 }
 
 /// Which limit a connection is over.
@@ -58,34 +68,39 @@ impl Counts {
     /// Takes a place, and says which limit it is over: the caller decides what
     /// becomes of such a connection.
     pub(crate) fn take(self: &Arc<Self>, address: IpAddr) -> (Slot, Option<Over>) {
-        let group = group(address);
-        let mut state = self.state.lock();
-        state.total += 1;
-        let of_group = group.map_or(0, |group| {
-            let count = state.by_address.entry(group).or_insert(0);
-            *count += 1;
-            *count
-        });
-        let over = if state.total > self.total {
-            Some(Over::Total)
-        } else if of_group > self.per_address {
-            Some(Over::Address)
-        } else {
-            None
-        };
-        state.over += usize::from(over.is_some());
-        drop(state);
-        let slot = Slot {
-            counts: self.clone(),
-            group,
-            over: over.is_some(),
-        };
+        let (mut slot, over) = self.take_unknown();
+        let over = over.or_else(|| slot.belongs_to(address));
         (slot, over)
     }
 
-    /// Connections now that are over a limit: taken in to be told so.
-    pub(crate) fn told_now(&self) -> usize {
-        self.state.lock().over
+    /// The same for a connection that is not its address's own, but a proxy's.
+    pub(crate) fn take_unknown(self: &Arc<Self>) -> (Slot, Option<Over>) {
+        let mut state = self.state.lock();
+        state.total += 1;
+        let over = state.total > self.total;
+        state.over += usize::from(over);
+        drop(state);
+        let slot = Slot {
+            counts: self.clone(),
+            place: None,
+            over,
+        };
+        (slot, over.then_some(Over::Total))
+    }
+
+    /// A place for something of `address`; none where it has all it may have.
+    fn place(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
+        let group = group(address);
+        if let Some(group) = group {
+            let mut state = self.state.lock();
+            let count = state.by_address.get(&group).copied().unwrap_or(0);
+            if count >= self.per_address {
+                return None;
+            }
+            state.by_address.insert(group, count + 1);
+        }
+        let counts = self.clone();
+        Some(Place { counts, group })
     }
 
     /// Is ready when there is no connection.
@@ -108,17 +123,53 @@ impl Counts {
     }
 }
 
+impl Slot {
+    /// The connection turns out to be of `address`; says whether that one has
+    /// too many.
+    pub(crate) fn belongs_to(&mut self, address: IpAddr) -> Option<Over> {
+        self.place = self.counts.place(address);
+        if self.place.is_some() {
+            return None;
+        }
+        if !self.over {
+            self.over = true;
+            self.counts.state.lock().over += 1;
+        }
+        Some(Over::Address)
+    }
+
+    /// Whether more than `most` connections over a limit are taken in already,
+    /// this one included, to be told so.
+    pub(crate) fn too_many_told(&self, most: usize) -> bool {
+        self.counts.state.lock().over > most
+    }
+
+    /// A place for a request that a proxy sends for `address` by this
+    /// connection; none where that one has too many.
+    pub(crate) fn place_of(&self, address: IpAddr) -> Option<Place> {
+        self.counts.place(address)
+    }
+}
+
 impl Drop for Slot {
     fn drop(&mut self) {
+        // Before the last connection is reported gone.
+        self.place = None;
         let mut state = self.counts.state.lock();
         state.total -= 1;
         state.over -= usize::from(self.over);
         if state.total == 0 {
             self.counts.empty.notify_waiters();
         }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
         let Some(group) = self.group else {
             return;
         };
+        let mut state = self.counts.state.lock();
         if let Some(count) = state.by_address.get_mut(&group) {
             *count -= 1;
             if *count == 0 {
@@ -184,6 +235,39 @@ mod tests {
         drop(second);
         assert_eq!(counts.total(), 0);
         assert!(counts.state.lock().by_address.is_empty());
+    }
+
+    #[test]
+    fn r3_what_proxies_bring_counts_for_whom_they_speak() {
+        let counts = Counts::new(100, 2);
+        let address = IpAddr::from([10, 0, 0, 1]);
+        let (mut proxy, over) = counts.take_unknown();
+        assert_eq!(over, None);
+        let (one, two) = (proxy.place_of(address), proxy.place_of(address));
+        assert!(one.is_some() && two.is_some());
+        assert!(proxy.place_of(address).is_none());
+        assert!(proxy.place_of(IpAddr::from([10, 0, 0, 2])).is_some());
+        assert!(proxy.place_of(IpAddr::from([127, 0, 0, 1])).is_some());
+        drop(one);
+        assert!(proxy.place_of(address).is_some());
+        let direct = counts.take(address);
+        assert!(direct.1.is_none() && !proxy.too_many_told(0));
+        assert_eq!(proxy.belongs_to(address), Some(Over::Address));
+        assert!(proxy.too_many_told(0) && !proxy.too_many_told(1));
+        drop((proxy, direct, two));
+        let state = counts.state.lock();
+        assert_eq!((state.total, state.over, state.by_address.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn r4_the_table_of_addresses_is_empty_again_after_a_million() {
+        let counts = Counts::new(100, 2);
+        for address in 0..1_000_000_u32 {
+            let (_slot, over) = counts.take(IpAddr::from((0x0b00_0000 + address).to_be_bytes()));
+            assert_eq!(over, None);
+        }
+        let state = counts.state.lock();
+        assert!(state.by_address.is_empty() && state.by_address.capacity() < 16);
     }
 
     #[test]

@@ -11,10 +11,10 @@ use tokio::net::{TcpListener, TcpStream};
 /// stays in our outbox, where it is counted and can be shared.
 const NOTSENT_LOWAT: u32 = 64 * 1024;
 
-/// How much longer the kernel waits for an acknowledgement than a subscriber
-/// for write progress: it counts zero-window probes too, and the server's own
-/// verdict, which says a code, should come first.
-const USER_TIMEOUT_MARGIN: Duration = Duration::from_secs(15);
+/// The kernel waits for an acknowledgement longer than a subscriber for write
+/// progress, by this part of it (75 s for 60 s): it counts zero-window probes
+/// too, and the server's own verdict, which says a code, should come first.
+const USER_TIMEOUT_MARGIN: u32 = 4;
 
 /// A listening socket on `address`.
 ///
@@ -47,7 +47,9 @@ pub(crate) fn tune(stream: &TcpStream, write_progress: Duration) {
     let set = socket
         .set_tcp_nodelay(true)
         .and_then(|()| socket.set_tcp_notsent_lowat(NOTSENT_LOWAT))
-        .and_then(|()| socket.set_tcp_user_timeout(Some(write_progress + USER_TIMEOUT_MARGIN)))
+        .and_then(|()| {
+            socket.set_tcp_user_timeout(Some(write_progress + write_progress / USER_TIMEOUT_MARGIN))
+        })
         // For peers that only listen: nothing of theirs ever tells that they live.
         .and_then(|()| {
             let probes = TcpKeepalive::new()

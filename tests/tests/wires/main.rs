@@ -18,6 +18,7 @@ mod p7_http;
 mod p7_refusals;
 mod p8_access;
 mod polling;
+mod proxies;
 mod table;
 mod ws_deflate;
 mod ws_frames;

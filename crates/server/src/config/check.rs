@@ -27,6 +27,10 @@ fn listen(config: &Config, problems: &mut Problems) {
     if config.listen.addresses.is_empty() {
         problems.push(Problem::new("listen.addresses", "name at least one"));
     }
+    if config.listen.proxy_protocol && config.access.proxies.is_empty() {
+        let message = "is believed of nobody; name the proxies in access.proxies";
+        problems.push(Problem::new("listen.proxy_protocol", message));
+    }
     if config.access.open || !config.access.api_keys.is_empty() {
         return;
     }

@@ -35,7 +35,7 @@ pub(super) trait Form {
     fn show(value: &Self::Value) -> String;
 }
 
-fn text(given: &Given) -> Result<&str, String> {
+pub(super) fn text(given: &Given) -> Result<&str, String> {
     match given {
         Given::Text(text) => Ok(text.trim()),
         Given::List(items) if items.len() == 1 => Ok(items[0].trim()),
@@ -46,7 +46,7 @@ fn text(given: &Given) -> Result<&str, String> {
 
 /// The items of a list: an array, or a text with commas. An empty text is the
 /// empty list.
-fn items(given: &Given) -> Result<Vec<&str>, String> {
+pub(super) fn items(given: &Given) -> Result<Vec<&str>, String> {
     let parts: Vec<&str> = match given {
         Given::Text(text) => text.split(',').collect(),
         Given::List(items) => items.iter().flat_map(|item| item.split(',')).collect(),

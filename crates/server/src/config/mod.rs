@@ -11,6 +11,7 @@ mod check;
 mod define;
 mod file;
 mod forms;
+mod networks;
 mod problem;
 mod rules;
 mod secret;
@@ -25,6 +26,7 @@ use fanwire_core::namespace::{Access as CoreAccess, Namespaces, Rules as CoreRul
 pub use define::{Group, Setting};
 pub use file::MAX_FILE;
 pub use forms::Given;
+pub use networks::{Network, ProxyHeader};
 pub use problem::{Problem, Problems};
 pub use rules::{NamedRules, Who};
 pub use secret::Secret;

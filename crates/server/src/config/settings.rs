@@ -10,6 +10,7 @@ use super::define::{Group, Setting, settings};
 use super::forms::{
     Addresses, ApiKeys, Count, Form, Kept, List, Named, Size, Switch, Time, WhoMay,
 };
+use super::networks::{HeaderName, Network, Networks, ProxyHeader};
 use super::rules::{NamedRules, Who};
 use super::secret::Secret;
 use fanwire_core::namespace::History;
@@ -32,6 +33,9 @@ settings! {
         addresses: Vec<SocketAddr> as Addresses = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 3000))], flag "listen";
         /// Connections that the system may hold before they are accepted.
         backlog: usize as Count = 1024;
+        /// Connections from `access.proxies` begin with a PROXY protocol header,
+        /// version 1 or 2, which says for whom they are; one that does not is closed.
+        proxy_protocol: bool as Switch = false;
         /// How long a shutdown waits for connections to take their last bytes.
         shutdown_grace: Duration as Time = secs(5);
     }
@@ -56,6 +60,13 @@ settings! {
         /// Send `Access-Control-Allow-Credentials` to the allowed origins, as an
         /// `EventSource` with `withCredentials` asks for. Not together with `*`.
         allow_credentials: bool as Switch = false;
+        /// Addresses or networks (`10.0.0.0/8`) of the proxies in front of the server.
+        /// From them alone it is believed for whom they speak, and limits of addresses
+        /// then go by that.
+        proxies: Vec<Network> as Networks = Vec::new();
+        /// The header that those proxies set or append to. The other one is ignored: a
+        /// client could have written it.
+        proxy_header: ProxyHeader as HeaderName = ProxyHeader::XForwardedFor;
     }
 
     /// The rules of the default namespace, and of every namespace without its own.

@@ -12,7 +12,7 @@ use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use tokio::time::Instant;
 
-use super::gate::{Gate, Hatch, Phase, Watch};
+use super::gate::{Exit, Gate, Hatch, Phase, Watch};
 use super::service;
 use crate::answer::{Dress, raw_problem};
 use crate::app::{App, Peer};
@@ -28,6 +28,8 @@ enum Done {
     Idle,
     /// A handler wants the socket.
     Departs(Box<Departure>),
+    /// A handler's last words on it.
+    Says(Bytes),
 }
 
 /// Serves HTTP/1.1 on `stream` in a task of its own; `before` has been read of
@@ -45,13 +47,16 @@ async fn serve(app: Arc<App>, peer: Arc<Peer>, stream: Stream, before: Bytes) {
         Done::Ended => linger(stream, wait).await,
         Done::Idle => {}
         Done::Refused(refusal) => {
-            let mut stream = stream;
-            let words = raw_problem(&refusal, &Dress::default());
-            let written = tokio::time::timeout(wait, stream.write_all(&words)).await;
-            if matches!(written, Ok(Ok(()))) {
-                linger(stream, wait).await;
-            }
+            say_last(stream, &raw_problem(&refusal, &Dress::default()), wait).await;
         }
+        Done::Says(words) => say_last(stream, &words, wait).await,
+    }
+}
+
+async fn say_last(mut stream: Stream, words: &[u8], wait: Duration) {
+    let written = tokio::time::timeout(wait, stream.write_all(words)).await;
+    if matches!(written, Ok(Ok(()))) {
+        linger(stream, wait).await;
     }
 }
 
@@ -84,8 +89,10 @@ async fn under_hyper(
             let broken = result.is_err_and(|error| error.is_parse());
             return Poll::Ready(ended(&watch, broken));
         }
-        if let Some(departure) = watch.take_departure() {
-            return Poll::Ready(Done::Departs(Box::new(departure)));
+        match watch.take_exit() {
+            Some(Exit::Departs(departure)) => return Poll::Ready(Done::Departs(departure)),
+            Some(Exit::Says(words)) => return Poll::Ready(Done::Says(words)),
+            None => {}
         }
         if watch.phase == Phase::Head && watch.head_bytes >= limits.header_bytes {
             return Poll::Ready(Done::Refused(too_long(&watch)));

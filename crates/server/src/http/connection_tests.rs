@@ -304,6 +304,52 @@ async fn a_peer_that_does_not_read_its_answer_is_let_go() {
     assert!(client.read(&mut some).await.unwrap() <= 64);
 }
 
+/// Nothing but the want of progress ends a stream here: no sign of life is due.
+fn quiet(config: &mut Config, write_progress: Duration) {
+    let never = Duration::from_secs(3600);
+    config.ws.ping = never;
+    (config.sse.comment_min, config.sse.comment_max) = (never, never);
+    config.limits.write_progress = write_progress;
+    config.listen.shutdown_grace = Duration::from_millis(100);
+}
+
+#[tokio::test]
+async fn x7_who_takes_nothing_is_let_go_however_little_waits_for_him() {
+    for request in [get("/c/a?format=sse"), UPGRADE.to_owned()] {
+        let world = World::new(|config| quiet(config, Duration::from_millis(100)));
+        let mut client = world.connect(64, false);
+        client.write_all(request.as_bytes()).await.unwrap();
+        let gone = tokio::time::timeout(Duration::from_secs(20), world.counts.none_left());
+        assert!(gone.await.is_ok(), "{request}");
+        assert_eq!(world.app.hub.stats().subscribers, 0);
+    }
+}
+
+#[tokio::test]
+async fn p5_a_stream_may_dawdle_as_long_as_there_is_progress() {
+    let world = World::new(|config| quiet(config, Duration::from_secs(2)));
+    let mut client = world.connect(64, false);
+    client
+        .write_all(get("/c/a?format=sse").as_bytes())
+        .await
+        .unwrap();
+    let mut heard = Vec::new();
+    // In all it takes longer than a peer may without any progress.
+    while !heard.ends_with(b"}\n\n\r\n") {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        let mut some = [0; 64];
+        let count = client.read(&mut some).await.unwrap();
+        assert!(count > 0, "cut after {} bytes", heard.len());
+        heard.extend_from_slice(&some[..count]);
+    }
+    assert!(
+        heard.len() > 4 * 64,
+        "too quick for this test: {}",
+        heard.len()
+    );
+    assert_eq!(world.app.hub.stats().subscribers, 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn p7_a_silent_broker_hangs_nobody() {
     let world = World::with(Some(Arc::new(Silent)), |config| {

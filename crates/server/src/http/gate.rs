@@ -48,7 +48,15 @@ pub(super) struct Watch {
     unflushed: bool,
     /// The status that hyper would have answered a broken head with.
     pub(super) automatic: Option<u16>,
-    departure: Option<Departure>,
+    exit: Option<Exit>,
+}
+
+/// How a handler takes the socket from hyper.
+pub(super) enum Exit {
+    /// To go on with it.
+    Departs(Box<Departure>),
+    /// To write these bytes and close it.
+    Says(Bytes),
 }
 
 /// The state that hyper's service, the gate and the connection's task share.
@@ -64,7 +72,7 @@ impl Hatch {
             line_seen: false,
             unflushed: false,
             automatic: None,
-            departure: None,
+            exit: None,
         })))
     }
 
@@ -91,8 +99,8 @@ impl Hatch {
     }
 
     /// The handler wants the socket itself.
-    pub(super) fn leave(&self, departure: Departure) {
-        self.0.lock().departure = Some(departure);
+    pub(super) fn leave(&self, exit: Exit) {
+        self.0.lock().exit = Some(exit);
     }
 }
 
@@ -104,12 +112,12 @@ impl Watch {
         self.line_seen = false;
     }
 
-    /// The departure asked for, once nothing of an earlier answer is left unwritten.
-    pub(super) fn take_departure(&mut self) -> Option<Departure> {
+    /// The exit asked for, once nothing of an earlier answer is left unwritten.
+    pub(super) fn take_exit(&mut self) -> Option<Exit> {
         if self.unflushed {
             return None;
         }
-        self.departure.take()
+        self.exit.take()
     }
 
     fn note_read(&mut self, bytes: &[u8]) {

@@ -27,6 +27,8 @@ pub(super) enum Reply {
     Answer(Answer),
     /// The socket leaves.
     Departs(Box<Departure>),
+    /// These are its last bytes.
+    Says(Bytes),
 }
 
 /// Answers a GET under `/c/`.
@@ -87,6 +89,7 @@ async fn serve(
             dress: dress.clone(),
             purpose,
             back: &next::BACK,
+            place: None,
         })))
     };
     match want {

@@ -12,13 +12,16 @@ use http::header::{
 use http::{Method, Request, StatusCode, Version, request};
 use hyper::body::Incoming;
 
-use super::gate::Hatch;
+use super::gate::{Exit, Hatch};
+use super::handshake;
 use super::listen::{self, Reply};
 use super::negotiate::wants_websocket;
 use super::{publish, target};
 use crate::access::Origin;
 use crate::answer::{Answer, Dress, empty, full, not_allowed, problem};
 use crate::app::{App, Peer};
+use crate::forwarded;
+use fanwire_proto::ws::{CloseCode, close_frame};
 
 const CHANNEL_METHODS: &str = "GET, POST, OPTIONS";
 
@@ -39,11 +42,17 @@ pub(super) async fn handle(
         Ok(Reply::Departs(departure)) => {
             // The connection's task takes the socket away after this poll, and
             // drops this future with the rest of hyper's state.
-            hatch.leave(*departure);
+            hatch.leave(Exit::Departs(departure));
+            std::future::pending().await
+        }
+        Ok(Reply::Says(words)) => {
+            hatch.leave(Exit::Says(words));
             std::future::pending().await
         }
         Err(refusal) => {
-            tracing::debug!(code = refusal.code.as_str(), peer = %peer.address, "refused");
+            let client = forwarded::client(&app.config.access, peer.address, &head.headers);
+            let client = client.unwrap_or(peer.address);
+            tracing::debug!(code = refusal.code.as_str(), %client, "refused");
             let mut answer = problem(&refusal);
             if wants_websocket(&head.headers) && refusal.code == Code::BadRequest {
                 // Who wrote that may mean something else by what follows, too.
@@ -104,7 +113,9 @@ pub(super) async fn route(
             "the request's target is too long",
         ));
     }
-    let subject = app.keys.subject(&head.headers, peer.address)?;
+    let proxied = forwarded::client(&app.config.access, peer.address, &head.headers);
+    let client = proxied.unwrap_or(peer.address);
+    let subject = app.keys.subject(&head.headers, client)?;
     let answer = match (head.uri.path(), &head.method) {
         ("/", &Method::GET) => app.page.answer(),
         ("/healthz", &Method::GET) => full(StatusCode::OK, "text/plain; charset=utf-8", "ok"),
@@ -122,8 +133,10 @@ pub(super) async fn route(
                 Method::OPTIONS => return Ok(Reply::Answer(options(&origin))),
                 _ => return Ok(Reply::Answer(not_allowed(CHANNEL_METHODS))),
             }
-            if peer.over_limit {
-                return over_limit(app, head);
+            // Held while the request is served, and as long as its stream lasts.
+            let place = proxied.map(|client| peer.place_of(client));
+            if peer.over_limit || matches!(place, Some(None)) {
+                return over_limit(app, head, dress);
             }
             if origin == Origin::Denied && (method == Method::POST || upgrade) {
                 return Err(Refusal::new(
@@ -138,7 +151,11 @@ pub(super) async fn route(
             }
             let (keys, query) = target::read(list, head.uri.query())?;
             if method == Method::GET {
-                return listen::get(app, subject, keys, &query, head, dress).await;
+                let mut reply = listen::get(app, subject, keys, &query, head, dress).await?;
+                if let Reply::Departs(departure) = &mut reply {
+                    departure.place = place.flatten().map(Box::new);
+                }
+                return Ok(reply);
             }
             if upgrade {
                 let sentence = "a WebSocket is opened by a GET";
@@ -174,15 +191,20 @@ fn options(origin: &Origin) -> Answer {
 }
 
 /// A connection over the limit is answered once: an event stream so that it
-/// comes back later, everything else with 429.
-fn over_limit(app: &App, head: &request::Parts) -> Result<Reply, Refusal> {
+/// comes back later, a WebSocket by a close code, because a page never sees the
+/// status of a handshake; everything else with 429.
+fn over_limit(app: &App, head: &request::Parts, dress: &Dress) -> Result<Reply, Refusal> {
+    const SENTENCE: &str = "too many connections; close some, or come back later";
+    if wants_websocket(&head.headers) {
+        let key = handshake::check(&head.method, head.version, &head.headers)?;
+        let mut words = handshake::switching(&key, false, None, dress).to_vec();
+        words.extend(close_frame(Some(CloseCode::CONNECTION_LIMIT), SENTENCE));
+        return Ok(Reply::Says(words.into()));
+    }
     if super::negotiate::is_event_stream(&head.headers, head.uri.query()) {
         return Ok(Reply::Answer(listen::put_off(app)));
     }
-    Err(Refusal::new(
-        Code::ConnectionLimit,
-        "too many connections; close some, or come back later",
-    ))
+    Err(Refusal::new(Code::ConnectionLimit, SENTENCE))
 }
 
 #[cfg(test)]

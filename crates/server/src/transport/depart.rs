@@ -17,6 +17,7 @@ use crate::answer::{Dress, raw_problem};
 use crate::app::{App, Peer};
 use crate::clock::connection_id;
 use crate::dialect::Form;
+use crate::limit::Place;
 
 /// A request whose answer is written outside hyper.
 pub(crate) struct Departure {
@@ -32,6 +33,8 @@ pub(crate) struct Departure {
     pub(crate) purpose: Purpose,
     /// Where a poll's socket goes back to.
     pub(crate) back: &'static Back,
+    /// The place of the client for whom a proxy sent the request.
+    pub(crate) place: Option<Box<Place>>,
 }
 
 /// Where a poll's socket goes after its answer.
@@ -108,14 +111,14 @@ pub(crate) fn depart(
     read: &[u8],
     departure: Departure,
 ) {
-    let port = Port::new(stream, app.clock.clone(), app.config.debug.force_pull);
+    let mut port = Port::new(stream, app.clock.clone(), app.config.debug.force_pull);
     let purpose = departure.purpose;
     let (permit, dress, back) = (
         departure.permit.clone(),
         departure.dress.clone(),
         departure.back,
     );
-    let subscriber = match attach(&app, &port, departure) {
+    let subscriber = match attach(&app, &mut port, departure) {
         Ok(subscriber) => subscriber,
         Err(refusal) => {
             tokio::spawn(refuse(app, peer, port, refusal, dress));
@@ -145,12 +148,13 @@ pub(crate) fn depart(
     }
 }
 
-/// Attaches what is to be written to `port`.
+/// Attaches what is to be written to `port`, which holds the client's place.
 pub(super) fn attach(
     app: &Arc<App>,
-    port: &Port,
+    port: &mut Port,
     departure: Departure,
 ) -> Result<Subscriber, Refusal> {
+    port.hold(departure.place);
     let purpose = departure.purpose;
     app.hub.attach(Attach {
         permit: departure.permit,

@@ -61,6 +61,14 @@ pub(crate) enum Signal {
     Ended(End),
 }
 
+/// Bytes of a pull-mode connection that the peer has not taken.
+pub(crate) struct Waiting {
+    /// How the subscriber ended, where it has.
+    pub(crate) end: Option<End>,
+    /// Bytes that the peer has taken so far.
+    pub(crate) drained: u64,
+}
+
 impl Link {
     /// A link; the connection counts as heard now.
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
@@ -101,11 +109,15 @@ impl Link {
         self.state.lock().blocked = false;
     }
 
-    /// How the subscriber ended, and how many bytes the peer has taken in pull
-    /// mode; none while it lasts.
-    pub(crate) fn ending(&self) -> Option<(End, u64)> {
+    /// Pull mode: what waits for the peer; none while the subscriber lasts and
+    /// nothing is held.
+    pub(crate) fn waiting(&self) -> Option<Waiting> {
         let state = self.state.lock();
-        state.ended.clone().map(|end| (end, state.drained))
+        let end = state.ended.clone();
+        (end.is_some() || !state.outbox.is_empty()).then_some(Waiting {
+            end,
+            drained: state.drained,
+        })
     }
 
     /// Pull mode: writes what is held to `stream`. `Ready(true)`: the shard waits,

@@ -6,12 +6,14 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use fanwire_core::error::{Code, Refusal};
 use fanwire_core::hub::{End, Subscriber};
 use tokio::time::Sleep;
 
 use super::depart::{Back, Departure, attach, refuse};
+use super::link::Waiting;
 use super::port::Port;
 use super::rest::{Alarm, Next, Resting};
 use super::stream::{linger, with_scratch};
@@ -51,7 +53,7 @@ struct Listening {
     after: Option<Box<AfterPoll>>,
     /// Bytes thrown away.
     ignored: usize,
-    /// Runs once the subscriber is gone and its last bytes are not yet out.
+    /// Runs while bytes wait that are this task's to write.
     closing: Closing,
 }
 
@@ -137,11 +139,11 @@ fn go_on(resting: Resting, next: Next) -> State {
     let (app, peer, stream, mut after) = resting.into_parts();
     match (next, after.back) {
         (Next::Poll(departure, behind), _) => {
-            let port = Port::new(stream, app.clock.clone(), app.config.debug.force_pull);
+            let mut port = Port::new(stream, app.clock.clone(), app.config.debug.force_pull);
             let Departure { dress, .. } = &*departure;
             after.dress = dress.clone();
             after.kept = behind.into();
-            match attach(&app, &port, *departure) {
+            match attach(&app, &mut port, *departure) {
                 Ok(subscriber) => Parked::poll(app, peer, port, subscriber, after).0,
                 Err(refusal) => {
                     tokio::spawn(refuse(app, peer, port, refusal, after.dress));
@@ -164,7 +166,11 @@ impl Listening {
             Poll::Ready(Err(_)) => return Poll::Ready(End::Gone),
             Poll::Pending => {}
         }
-        if self.closing.poll(cx, &self.port, &self.app).is_ready() {
+        if self
+            .closing
+            .poll(cx, &self.port, &self.subscriber, &self.app)
+            .is_ready()
+        {
             return Poll::Ready(End::Gone);
         }
         loop {
@@ -225,41 +231,81 @@ impl Listening {
     }
 }
 
-/// Bounds the time in which a connection whose subscriber is gone takes its last
-/// bytes. Only a task that writes itself can be in that place: a shard has
-/// written everything before it lets go.
+/// Bounds the time in which bytes wait that this side has to write: a shard
+/// watches what it writes itself, but in pull mode it has handed them over.
+/// While there is a subscriber, one whose peer takes nothing is ended as slow;
+/// once it is gone, its last bytes have to go out.
 #[derive(Default)]
-pub(super) struct Closing(Option<Box<Last>>);
+pub(super) struct Closing(Option<Box<Wait>>);
 
-struct Last {
+struct Wait {
     sleep: Pin<Box<Sleep>>,
     /// Bytes taken when it was set.
     drained: u64,
+    stage: Stage,
+}
+
+/// What is waited for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The peer to take bytes.
+    Progress,
+    /// The peer to take an answer.
+    Answer,
+    /// The peer to take its last bytes.
+    Last,
 }
 
 impl Closing {
-    /// Ready when the time is over.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, port: &Port, app: &App) -> Poll<()> {
-        let Some((end, drained)) = port.ending() else {
+    /// Ready when the connection has to be cut.
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        port: &Port,
+        subscriber: &Subscriber,
+        app: &App,
+    ) -> Poll<()> {
+        let Some(Waiting { end, drained }) = port.waiting() else {
+            self.0 = None;
             return Poll::Pending;
         };
+        let progress = app.config.limits.write_progress;
         // An answer may take as long as there is progress; who is told to go
         // gets a moment.
-        let (time, renew) = match end {
-            End::Answered => (app.config.limits.write_progress, true),
-            _ => (app.config.listen.shutdown_grace, false),
+        let (stage, time) = match end {
+            None => (Stage::Progress, progress),
+            Some(End::Answered) => (Stage::Answer, progress),
+            Some(_) => (Stage::Last, app.config.listen.shutdown_grace),
         };
-        let last = self.0.get_or_insert_with(|| {
-            Box::new(Last {
+        let wait = self.0.get_or_insert_with(|| {
+            Box::new(Wait {
                 sleep: Box::pin(tokio::time::sleep(time)),
                 drained,
+                stage,
             })
         });
-        if renew && last.drained != drained {
-            last.drained = drained;
-            let until = tokio::time::Instant::now() + time;
-            last.sleep.as_mut().reset(until);
+        let moved = wait.drained != drained && stage != Stage::Last;
+        // Ended for taking nothing: that wait is over, whatever the shard says.
+        let told = wait.stage == Stage::Last;
+        if moved || (wait.stage != stage && !told) {
+            wait.drained = drained;
+            wait.stage = stage;
+            wait.reset(time);
         }
-        last.sleep.as_mut().poll(cx)
+        std::task::ready!(wait.sleep.as_mut().poll(cx));
+        if wait.stage != Stage::Progress {
+            return Poll::Ready(());
+        }
+        subscriber.end(End::Slow);
+        wait.stage = Stage::Last;
+        wait.reset(app.config.listen.shutdown_grace);
+        wait.sleep.as_mut().poll(cx)
+    }
+}
+
+impl Wait {
+    fn reset(&mut self, time: Duration) {
+        let until = tokio::time::Instant::now() + time;
+        self.sleep.as_mut().reset(until);
     }
 }

@@ -8,8 +8,9 @@ use fanwire_core::clock::Clock;
 use fanwire_core::hub::{End, Subscriber, Writer};
 use tokio::net::TcpStream;
 
-use super::link::{Link, PullWriter, Signal, SocketWriter};
+use super::link::{Link, PullWriter, Signal, SocketWriter, Waiting};
 use super::stream::Stream;
+use crate::limit::Place;
 
 /// Reads for a connection and sees to its writing.
 pub(crate) struct Port {
@@ -17,6 +18,8 @@ pub(crate) struct Port {
     link: Arc<Link>,
     /// Pull mode: this task writes.
     pull: bool,
+    /// Held as long as it is listened here: see [`Port::hold`].
+    place: Option<Box<Place>>,
 }
 
 impl Port {
@@ -28,7 +31,13 @@ impl Port {
             stream,
             link: Link::new(clock),
             pull,
+            place: None,
         }
+    }
+
+    /// Keeps the place of whom a proxy speaks for until the stream goes on elsewhere.
+    pub(crate) fn hold(&mut self, place: Option<Box<Place>>) {
+        self.place = place;
     }
 
     /// The shard's hold on this connection.
@@ -92,10 +101,10 @@ impl Port {
         }
     }
 
-    /// How the subscriber ended where bytes of it are still to be written, and
-    /// how many the peer has taken.
-    pub(crate) fn ending(&self) -> Option<(End, u64)> {
-        self.link.ending().filter(|_| self.pull)
+    /// What waits here for the peer; none where nothing does, and where the
+    /// shard writes and watches itself.
+    pub(crate) fn waiting(&self) -> Option<Waiting> {
+        self.pull.then(|| self.link.waiting()).flatten()
     }
 
     /// Reads what is there; 0 is the end.

@@ -61,7 +61,7 @@ struct Open {
     refusals: Refusals,
     /// Runs while a message has begun and not ended.
     assembly: Option<Pin<Box<Sleep>>>,
-    /// Runs once the subscriber is gone and its last bytes are not yet out.
+    /// Runs while bytes wait that are this task's to write.
     closing: Closing,
     /// The end was asked for: nothing that comes matters any more.
     ending: bool,
@@ -159,7 +159,11 @@ impl Open {
                 Poll::Ready(Err(_)) => return Poll::Ready(End::Gone),
                 Poll::Pending => {}
             }
-            if self.closing.poll(cx, &self.port, &self.app).is_ready() {
+            if self
+                .closing
+                .poll(cx, &self.port, &self.subscriber, &self.app)
+                .is_ready()
+            {
                 return Poll::Ready(End::Gone);
             }
             if self.ending {
