@@ -3,6 +3,7 @@
 mod files;
 mod http;
 mod native;
+mod proxy;
 mod request;
 mod sse;
 pub mod ws;
@@ -51,6 +52,7 @@ targets! {
     client_url = request::client_url, "the server reads the channels that the client wrote";
     negotiate = request::negotiate, "any headers and query: a form, a start, never a refused cursor";
     publish_body = request::publish_body, "a body of any type is refused or kept";
+    proxy = proxy::header, "a proxy's header, known once and for all when it is whole";
     config = files::config, "a configuration that is taken can be shown and read again";
     adapter = files::adapter, "a server's description for the load generator";
 }
