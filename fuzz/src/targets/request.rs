@@ -97,6 +97,11 @@ pub(super) fn client_url(data: &[u8]) {
         if let Ok(base) = Base::parse(&url) {
             assert!(!base.host.is_empty() && !base.prefix.ends_with('/'));
             assert!(!base.authority.contains(['@', '\r', '\n', ' ']));
+            // What is behind the last colon and outside brackets is the port.
+            let written = base.authority.rsplit_once(':').map_or("", |(_, port)| port);
+            assert!(
+                written.is_empty() || written.contains(']') || written.parse() == Ok(base.port)
+            );
         }
     }
     let path = path(&channels);

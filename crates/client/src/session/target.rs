@@ -50,16 +50,26 @@ impl Base {
             return Err(bad("an address without a query, please"));
         }
         let host = authority.host();
-        if host.is_empty() {
-            return Err(bad("an address without a host"));
-        }
         let bare = host
             .strip_prefix('[')
             .and_then(|h| h.strip_suffix(']'))
             .unwrap_or(host);
+        if bare.is_empty() {
+            return Err(bad("an address without a host"));
+        }
+        // What stands behind the host and is no port must not come to mean 80.
+        let port = authority.as_str().strip_prefix(host).unwrap_or_default();
+        let port = match port.strip_prefix(':') {
+            None if port.is_empty() => 80,
+            Some("") => 80, // As RFC 3986, 3.2.3 reads it.
+            Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => digits
+                .parse()
+                .map_err(|_| bad("the port is not a number from 0 to 65535"))?,
+            _ => return Err(bad("the port is not a number from 0 to 65535")),
+        };
         Ok(Self {
             host: bare.to_owned(),
-            port: authority.port_u16().unwrap_or(80),
+            port,
             authority: authority.as_str().to_owned(),
             prefix: uri.path().trim_end_matches('/').to_owned(),
         })

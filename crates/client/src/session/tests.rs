@@ -406,6 +406,7 @@ fn channels_and_addresses_are_judged_before_anything_is_sent() {
         ("::1", 3000, "/fan")
     );
     assert_eq!(base.authority, "[::1]:3000");
+    assert_eq!(Base::parse("http://h:/").unwrap().port, 80);
     assert_eq!(Base::parse("http://h").unwrap().port, 80);
     let error = Base::parse("https://h").unwrap_err().to_string();
     assert!(error.contains("https"), "{error}");
@@ -418,6 +419,10 @@ fn channels_and_addresses_are_judged_before_anything_is_sent() {
         "http://",
         "http://h/?a=b",
         "http://h h",
+        "http://[]",
+        "http://h:65536",
+        "http://h:1;0/",
+        "http://h:+1",
     ] {
         assert!(Base::parse(bad).is_err(), "{bad}");
     }
