@@ -16,7 +16,7 @@ use crate::forwarded::is_proxy;
 use crate::http::connection;
 use crate::limit::{Counts, Slot};
 use crate::listen::tune;
-use crate::preamble::{Newcomer, await_header};
+use crate::preamble;
 use crate::transport::Stream;
 
 /// Connections over the limit that are still told so; more are just closed.
@@ -48,6 +48,8 @@ pub(crate) async fn accept(app: Arc<App>, listener: TcpListener, counts: Arc<Cou
                         connections = counts.total(),
                         "cannot accept; trying again until descriptors are free"
                     );
+                } else {
+                    tracing::debug!(%error, "still cannot accept");
                 }
                 tokio::select! {
                     () = &mut stopping => return,
@@ -97,22 +99,46 @@ fn take_in(
     tune(&stream, app.config.limits.write_progress);
     let stream = Stream::Tcp(Arc::new(stream));
     if by_proxy && app.config.listen.proxy_protocol {
-        let newcomer = Newcomer {
+        tokio::spawn(take_in_for(
+            app.clone(),
             stream,
             address,
             loopback,
-            slot,
-            over,
-        };
-        tokio::spawn(await_header(app.clone(), newcomer));
+            (slot, over),
+        ));
         return;
     }
     admit(app, stream, address, loopback, (slot, over), Bytes::new());
 }
 
+/// The same for a connection whose header says for whom a proxy brings it.
+async fn take_in_for(
+    app: Arc<App>,
+    mut stream: Stream,
+    proxy: IpAddr,
+    loopback: bool,
+    (mut slot, mut over): (Slot, bool),
+) {
+    let time = app.config.http.header_timeout;
+    let client = tokio::select! {
+        () = app.stopping() => return,
+        client = preamble::client(&mut stream, proxy, time) => client,
+    };
+    match client {
+        Ok((client, read)) => {
+            // A proxy before this one says the rest in its requests.
+            if !is_proxy(&app.config.access, client) {
+                over |= slot.belongs_to(client).is_some();
+            }
+            admit(&app, stream, client, loopback, (slot, over), read);
+        }
+        Err(error) => tracing::debug!(%proxy, %error, "no good PROXY header"),
+    }
+}
+
 /// Starts to serve a connection of `address`, of which `read` has come. With its
 /// place goes whether it is over a limit.
-pub(crate) fn admit(
+fn admit(
     app: &Arc<App>,
     stream: Stream,
     address: IpAddr,
