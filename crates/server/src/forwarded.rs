@@ -45,42 +45,70 @@ fn entries(header: ProxyHeader, headers: &HeaderMap) -> Vec<Option<IpAddr>> {
         ProxyHeader::Forwarded => FORWARDED,
     };
     let mut all = Vec::new();
+    // Entry by entry: what a client wrote on a line must not make unreadable
+    // what a proxy appended to it.
     for line in headers.get_all(name) {
-        match (line.to_str(), header) {
-            (Err(_), _) => all.push(None),
-            (Ok(line), ProxyHeader::XForwardedFor) => {
-                all.extend(split(line, b',').map(address));
+        let line = line.as_bytes();
+        match header {
+            ProxyHeader::XForwardedFor => {
+                let entries = line.split(|b| *b == b',').map(<[u8]>::trim_ascii);
+                let entries = entries.filter(|entry| !entry.is_empty());
+                all.extend(entries.map(|entry| address(text(entry)?)));
             }
-            (Ok(line), ProxyHeader::Forwarded) => {
-                all.extend(split(line, b',').map(named));
+            ProxyHeader::Forwarded => {
+                all.extend(split(line, b',').map(|entry| named(text(entry)?)));
             }
         }
     }
     all
 }
 
+fn text(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes).ok()
+}
+
 /// The parts between `by`, where it is not quoted; empty ones are left out
-/// (RFC 9110, 5.6.1.2).
-fn split(text: &str, by: u8) -> impl Iterator<Item = &str> {
-    let (mut quoted, mut escaped) = (false, false);
-    let parts = text.split(move |c: char| {
-        if escaped {
-            escaped = false;
-            return false;
-        }
-        match c {
-            '"' => quoted = !quoted,
-            '\\' if quoted => escaped = true,
-            _ => return !quoted && c == char::from(by),
-        }
-        false
+/// (RFC 9110, 5.6.1.2). Where a quote does not end, nothing is taken for quoted.
+fn split(line: &[u8], by: u8) -> impl Iterator<Item = &[u8]> {
+    let mut whole = Quotes::default();
+    line.iter().for_each(|b| {
+        whole.is_bare(*b);
     });
-    parts.map(str::trim).filter(|part| !part.is_empty())
+    let (legal, mut quotes) = (!whole.open, Quotes::default());
+    let parts = line.split(move |b| {
+        let bare = quotes.is_bare(*b);
+        *b == by && (bare || !legal)
+    });
+    parts
+        .map(<[u8]>::trim_ascii)
+        .filter(|part| !part.is_empty())
+}
+
+/// Where in a line one is.
+#[derive(Default)]
+struct Quotes {
+    open: bool,
+    escaped: bool,
+}
+
+impl Quotes {
+    /// Takes the next byte; whether it stands outside of quotes.
+    fn is_bare(&mut self, byte: u8) -> bool {
+        let bare = !self.open;
+        if self.escaped {
+            self.escaped = false;
+        } else if byte == b'"' {
+            self.open = !self.open;
+        } else {
+            self.escaped = self.open && byte == b'\\';
+        }
+        bare
+    }
 }
 
 /// The address of `for=` in one element of `Forwarded`.
 fn named(element: &str) -> Option<IpAddr> {
-    let mut pairs = split(element, b';').filter_map(|pair| pair.split_once('='));
+    let mut pairs = split(element.as_bytes(), b';').filter_map(|pair| text(pair)?.split_once('='));
     let (_, value) = pairs.find(|(name, _)| name.eq_ignore_ascii_case("for"))?;
     address(match value.strip_prefix('"') {
         Some(quoted) => quoted.strip_suffix('"')?,
@@ -193,6 +221,29 @@ mod tests {
         let bytes = lines("x-forwarded-for", &[b"1.2.3.4", b"\xff"]);
         let of = by(ProxyHeader::XForwardedFor, "10.0.0.1", &bytes);
         assert_eq!(of.unwrap(), "10.0.0.1");
+    }
+
+    #[test]
+    fn r1_nothing_that_a_client_writes_hides_what_a_proxy_appends_to_the_line() {
+        for written in [
+            &b"\""[..],
+            b"\xff",
+            b"a\"b\\",
+            b"for=\"",
+            b"for=\"\\",
+            b"\\\"",
+        ] {
+            let line = [written, b", 1.2.3.4"].concat();
+            let headers = lines("x-forwarded-for", &[&line]);
+            let of = by(ProxyHeader::XForwardedFor, "10.0.0.1", &headers);
+            assert_eq!(of.unwrap(), "1.2.3.4", "{line:?}");
+            for appended in ["for=1.2.3.4", "for=\"[::ffff:1.2.3.4]:80\""] {
+                let line = [written, b", ", appended.as_bytes()].concat();
+                let headers = lines("forwarded", &[&line]);
+                let of = by(ProxyHeader::Forwarded, "10.0.0.1", &headers);
+                assert_eq!(of.unwrap(), "1.2.3.4", "{line:?}");
+            }
+        }
     }
 
     #[test]

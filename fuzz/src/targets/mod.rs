@@ -51,6 +51,7 @@ targets! {
     target = request::target, "channels and query of a request";
     client_url = request::client_url, "the server reads the channels that the client wrote";
     negotiate = request::negotiate, "any headers and query: a form, a start, never a refused cursor";
+    forwarded = request::forwarded, "nothing that a client writes hides what a proxy appends";
     publish_body = request::publish_body, "a body of any type is refused or kept";
     proxy = proxy::header, "a proxy's header, known once and for all when it is whole";
     config = files::config, "a configuration that is taken can be shown and read again";

@@ -1,7 +1,9 @@
 //! What a request says.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use bytes::Bytes;
-use fanwire::fuzzing;
+use fanwire::{Config, fuzzing};
 use fanwire_client::session::target::{Base, check_channels, path};
 use fanwire_core::cursor::{Cursor, CursorText};
 use fanwire_core::key::{Key, Name, Namespace};
@@ -173,5 +175,44 @@ pub(super) fn publish_body(data: &[u8]) {
             }
             Err(_) => {}
         }
+    }
+}
+
+/// The first byte says in which header; the rest is what a client wrote there,
+/// line by line, before a proxy appended whom it had heard from.
+pub(super) fn forwarded(data: &[u8]) {
+    const PROXY: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+    const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9));
+    let mut input = Input::new(data);
+    let (word, name, entry) = match input.byte() % 3 {
+        0 => ("x-forwarded-for", "x-forwarded-for", "192.0.2.9"),
+        1 => ("forwarded", "forwarded", "for=192.0.2.9"),
+        _ => ("forwarded", "forwarded", "for=\"[::ffff:192.0.2.9]:80\""),
+    };
+    let settings = format!("[access]\nproxies = [\"10.0.0.0/8\"]\nproxy_header = \"{word}\"\n");
+    let config = Config::from_toml(&settings).expect("a legal configuration");
+    let mut lines: Vec<Vec<u8>> = input
+        .rest()
+        .split(|b| *b == b'\n')
+        .map(<[u8]>::to_vec)
+        .filter(|line| HeaderValue::from_bytes(line).is_ok())
+        .collect();
+    let client = |lines: &[Vec<u8>], peer| {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            let value = HeaderValue::from_bytes(line).expect("a legal value");
+            headers.append(name, value);
+        }
+        fuzzing::client(&config, peer, &headers)
+    };
+    assert_eq!(client(&lines, CLIENT), None, "no proxy is not believed");
+    assert!(client(&lines, PROXY).is_some());
+    // On a line of its own, and on the client's.
+    let own = [&lines[..], &[entry.into()]].concat();
+    assert_eq!(client(&own, PROXY), Some(CLIENT));
+    if let Some(last) = lines.last_mut() {
+        last.extend_from_slice(b", ");
+        last.extend_from_slice(entry.as_bytes());
+        assert_eq!(client(&lines, PROXY), Some(CLIENT), "{lines:?}");
     }
 }

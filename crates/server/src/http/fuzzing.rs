@@ -1,5 +1,6 @@
-//! The decoders of this folder, for the fuzz targets alone.
+//! The decoders of requests, for the fuzz targets alone.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,6 +12,8 @@ use http::{HeaderMap, Method, Version};
 use super::negotiate::Waits;
 use super::{negotiate as forms, publish, target as targets};
 use crate::answer::Dress;
+use crate::config::Config;
+use crate::forwarded;
 
 /// The channels of `/c/LIST?query`.
 ///
@@ -51,4 +54,9 @@ pub fn handshake(headers: &HeaderMap, named: bool) -> Option<Bytes> {
 pub fn body(headers: &HeaderMap, several: bool, bytes: Bytes) -> Result<Body, Refusal> {
     publish::idempotency_key(headers)?;
     publish::content(publish::kind(headers, several)?, bytes)
+}
+
+/// For whom `peer` sends these headers; none where it is no proxy.
+pub fn client(config: &Config, peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
+    forwarded::client(&config.access, peer, headers)
 }
