@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use fanwire::Config;
-use fanwire_core::broker::{ChaosBroker, Faults};
+use fanwire_core::broker::{ChaosBroker, Faults, MemoryBroker};
 use fanwire_core::clock::Clock;
 use fanwire_core::cursor::Epoch;
 use fanwire_core::policy::Door;
@@ -47,4 +47,12 @@ pub fn broker(config: &Config) -> Arc<ChaosBroker> {
         }
     });
     broker
+}
+
+/// A broker in memory, for several servers of this process.
+pub fn memory() -> Arc<MemoryBroker> {
+    let core = Config::default().to_core();
+    let door = Door::new(core.namespaces);
+    let clock = Arc::new(Real(Instant::now()));
+    Arc::new(MemoryBroker::new(&core.limits, door, clock, Epoch(77), 77))
 }

@@ -16,6 +16,8 @@ pub enum Said {
     Ready(Ready),
     /// `$cursor`, or the end of one poll answer.
     Cursor(String),
+    /// `$drain`: ends within so many milliseconds.
+    Drain(u64),
     /// `$ack` or `$error`, as it came.
     Reply(Value),
     /// A WebSocket was closed with a close frame.
@@ -214,6 +216,13 @@ pub fn system(event: &str, data: &[u8], id: Option<&str>, retry: Option<u64>) ->
             id,
         }),
         "$cursor" => Said::Cursor(text("cursor")),
+        "$drain" => {
+            assert_eq!(value["reason"], "shutdown", "{shown}");
+            match value["in"].as_u64() {
+                Some(within) => Said::Drain(within),
+                None => panic!("no in: {shown}"),
+            }
+        }
         "$ack" | "$error" => {
             let mut value = value;
             value["event"] = event.into();

@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use fanwire::Config;
 use fanwire::config::NamedRules;
-use fanwire_core::broker::ChaosBroker;
+use fanwire::{Config, Stopped};
+use fanwire_core::broker::{Broker, ChaosBroker};
 
 use crate::chaos;
 use crate::http::{self, Answer};
@@ -62,22 +63,42 @@ impl TestServer {
 
     /// The same with some settings changed.
     pub async fn with(variant: Variant, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Self::config(variant);
+        change(&mut config);
+        Self::run(variant, config, None).await
+    }
+
+    fn config(variant: Variant) -> Config {
         let mut config = Config::default();
         config.listen.addresses = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
         config.debug.force_pull = variant.pull;
-        change(&mut config);
-        Self::run(variant, config).await
+        // Tests that stop a server rarely want to watch it.
+        config.listen.drain_window = Duration::ZERO;
+        config
     }
 
-    async fn run(variant: Variant, config: Config) -> Self {
+    /// One of several that order and keep messages in the same place.
+    pub async fn beside(
+        pull: bool,
+        broker: Arc<dyn Broker>,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
+        let variant = Variant { chaos: false, pull };
+        let mut config = Self::config(variant);
+        change(&mut config);
+        Self::run(variant, config, Some(broker)).await
+    }
+
+    async fn run(variant: Variant, config: Config, shared: Option<Arc<dyn Broker>>) -> Self {
         let server = match fanwire::Server::new(config.clone()) {
             Ok(server) => server,
             Err(problems) => panic!("{problems}"),
         };
         let chaos = variant.chaos.then(|| chaos::broker(&config));
-        let server = match &chaos {
-            Some(broker) => server.broker(broker.clone()),
-            None => server,
+        let server = match (&chaos, shared) {
+            (Some(broker), _) => server.broker(broker.clone()),
+            (None, Some(broker)) => server.broker(broker),
+            (None, None) => server,
         };
         match within("the server to start", server.start()).await {
             Ok(running) => Self {
@@ -97,12 +118,12 @@ impl TestServer {
         config.listen.addresses = vec![self.addr];
         let variant = self.variant;
         within("the server to end", self.running.shutdown()).await;
-        Self::run(variant, config).await
+        Self::run(variant, config, None).await
     }
 
     /// Ends it.
-    pub async fn stop(self) {
-        within("the server to end", self.running.shutdown()).await;
+    pub async fn stop(self) -> Stopped {
+        within("the server to end", self.running.shutdown()).await
     }
 
     /// The chaos broker, to make it fail.

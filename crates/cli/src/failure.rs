@@ -11,6 +11,10 @@ use fanwire::config::Problems;
 pub(crate) enum Failure {
     /// Said on stderr; exit code 1.
     Told(String),
+    /// The same, but it was said already.
+    Said,
+    /// A signal ended it before it was done; exit code 128 and the signal's number.
+    Signalled(u8),
     /// Whoever read the output has gone: that is how a pipe ends, exit code 0.
     ClosedOutput,
 }
@@ -47,6 +51,8 @@ impl Failure {
                 let _ = writeln!(io::stderr().lock(), "error: {text}");
                 ExitCode::from(1)
             }
+            Self::Said => ExitCode::from(1),
+            Self::Signalled(number) => ExitCode::from(128 + number),
             Self::ClosedOutput => ExitCode::SUCCESS,
         }
     }

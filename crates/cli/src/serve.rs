@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use fanwire::{Config, Server};
+use fanwire::{Config, Server, Stopped};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
 
@@ -62,7 +62,7 @@ enum Level {
     Trace,
 }
 
-/// Serves until a signal asks to stop.
+/// Serves until a signal asks to stop; a second one ends it at once.
 pub(crate) fn run(args: Serve) -> Result<(), Failure> {
     let config = args.settings.load(args.config.as_deref())?;
     if args.settings.secret_in_argv() {
@@ -116,14 +116,35 @@ async fn serve(config: Config) -> Result<(), Failure> {
         Ok(()) | Err(Failure::ClosedOutput) => {}
         Err(failure) => return Err(failure),
     }
+    let mut asked = async || {
+        tokio::select! {
+            _ = interrupt.recv() => SIGINT,
+            _ = terminate.recv() => SIGTERM,
+        }
+    };
+    asked().await;
+    let connections = running.connections();
+    say(format_args!(
+        "stopping: {connections} connections are told to come back; again to end at once"
+    ));
     tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+        stopped = running.shutdown() => {
+            let Stopped { ended, cut } = stopped;
+            say(format_args!("stopped: ended {ended}, cut {cut}"));
+            match cut {
+                0 => Ok(()),
+                _ => Err(Failure::Said),
+            }
+        }
+        signal = asked() => {
+            say(format_args!("stopped at once: the connections that were left are cut"));
+            Err(Failure::Signalled(signal))
+        }
     }
-    say(format_args!("stopping"));
-    running.shutdown().await;
-    Ok(())
 }
+
+const SIGINT: u8 = 2;
+const SIGTERM: u8 = 15;
 
 /// What is printed once the server listens.
 struct Greeting {

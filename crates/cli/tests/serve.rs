@@ -107,8 +107,39 @@ fn a_signal_stops_it_with_exit_code_0_and_readers_are_told() {
         served.running.signal(signal);
         let ended: Ended = served.running.end();
         assert_eq!(ended.code, Some(0), "{signal}: {}", ended.stderr);
+        assert!(ended.stderr.contains("stopping: "), "{}", ended.stderr);
+        let last = ended.stderr.lines().last().unwrap();
+        assert!(
+            last.starts_with("stopped: ended ") && last.ends_with(", cut 0"),
+            "{last}"
+        );
         // The reader does not give up: it says so and tries again.
         sub.hears("not connected");
         sub.kill();
     }
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once_and_the_exit_code_says_so() {
+    let served = serve(&[
+        "--listen-drain-window=60s",
+        "--listen-shutdown-grace=60s",
+        "--limits-shards=1",
+    ]);
+    let words = ["sub", "news", "--url", &served.url, "--rewind", "1"];
+    let mut subs: Vec<Running> = Vec::new();
+    subs.resize_with(2, || Running::start(&mut fanwire(&words)));
+    let (head, _) = request(served.port, "POST /c/news", "first");
+    assert!(head.starts_with("HTTP/1.1 200 "));
+    for sub in &subs {
+        assert_eq!(sub.line(), "first");
+    }
+    served.running.signal("TERM");
+    served.running.hears("stopping");
+    served.running.signal("INT");
+    let ended: Ended = served.running.end();
+    assert_eq!(ended.code, Some(128 + 2), "{}", ended.stderr);
+    let last = ended.stderr.lines().last().unwrap();
+    assert!(last.starts_with("stopped at once"), "{last}");
+    subs.iter_mut().for_each(Running::kill);
 }

@@ -17,6 +17,7 @@ use crate::http::connection;
 use crate::limit::{Counts, Slot};
 use crate::listen::tune;
 use crate::preamble;
+use crate::shutdown::Stage;
 use crate::transport::Stream;
 
 /// Connections over the limit that are still told so; more are just closed.
@@ -25,17 +26,18 @@ const TOLD: usize = 256;
 /// Complaints about the same want are this far apart in the log.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// Accepts from `listener` until the server stops; the listener is closed then.
+/// Accepts from `listener` until the server stops. What waits to be accepted
+/// then is taken in, to be told so; then the listener is closed.
 pub(crate) async fn accept(app: Arc<App>, listener: TcpListener, counts: Arc<Counts>) {
     let loopback = listener
         .local_addr()
         .is_ok_and(|address| address.ip().to_canonical().is_loopback());
     let mut complained: Option<Instant> = None;
-    let mut stopping = std::pin::pin!(app.stopping());
+    let mut stopping = std::pin::pin!(app.reached(Stage::Draining));
     loop {
         let accepted = tokio::select! {
             biased;
-            () = &mut stopping => return,
+            () = &mut stopping => break,
             accepted = listener.accept() => accepted,
         };
         match accepted {
@@ -52,7 +54,7 @@ pub(crate) async fn accept(app: Arc<App>, listener: TcpListener, counts: Arc<Cou
                     tracing::debug!(%error, "still cannot accept");
                 }
                 tokio::select! {
-                    () = &mut stopping => return,
+                    () = &mut stopping => break,
                     () = tokio::time::sleep(back_off()) => {}
                 }
             }
@@ -60,6 +62,22 @@ pub(crate) async fn accept(app: Arc<App>, listener: TcpListener, counts: Arc<Cou
             Err(error) => tracing::debug!(%error, "accept"),
         }
     }
+    // Closing the listener would reset them.
+    for (stream, from) in waiting(listener, app.config.listen.backlog) {
+        take_in(&app, &counts, stream, from, loopback);
+    }
+}
+
+/// The connections that wait to be accepted, at most `most`.
+fn waiting(listener: TcpListener, most: usize) -> impl Iterator<Item = (TcpStream, SocketAddr)> {
+    // The system is asked itself: the runtime may not have heard of them yet.
+    let listener = listener.into_std().ok();
+    let next = move || {
+        let (stream, from) = listener.as_ref()?.accept().ok()?;
+        stream.set_nonblocking(true).ok()?;
+        Some((TcpStream::from_std(stream).ok()?, from))
+    };
+    std::iter::from_fn(next).take(most)
 }
 
 /// Out of descriptors or memory: accepting at once again would only spin.
@@ -121,7 +139,7 @@ async fn take_in_for(
 ) {
     let time = app.config.http.header_timeout;
     let client = tokio::select! {
-        () = app.stopping() => return,
+        () = app.reached(Stage::Closing) => return,
         client = preamble::client(&mut stream, proxy, time) => client,
     };
     match client {

@@ -6,11 +6,14 @@ use fanwire_core::error::{Code, Refusal};
 use fanwire_proto::native::answer::Problem;
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS,
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, VARY,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, VARY,
     WWW_AUTHENTICATE,
 };
 use http::{Response, StatusCode, response};
 use http_body_util::Full;
+
+/// The type of an event stream.
+pub(crate) const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
 
 /// An answer that hyper sends.
 pub(crate) type Answer = Response<Full<Bytes>>;
@@ -152,6 +155,26 @@ pub(crate) fn raw_problem(refusal: &Refusal, dress: &Dress) -> Vec<u8> {
     let mut text = Problem::new(code.status(), code.title(), code.as_str(), &refusal.detail);
     text.channel.clone_from(&refusal.channel);
     last_words(answer, &text.to_json())
+}
+
+/// The words of an event stream that ends at once and says when to come back.
+fn put_off_words(ms: u64) -> String {
+    format!("retry: {ms}\n\n")
+}
+
+/// An event stream that ends at once and says to come back after `ms`.
+pub(crate) fn put_off(ms: u64) -> Answer {
+    let mut answer = full(StatusCode::OK, EVENT_STREAM, put_off_words(ms));
+    let close = HeaderValue::from_static("close");
+    answer.headers_mut().insert(CONNECTION, close);
+    answer
+}
+
+/// The same as bytes, for a socket that is not hyper's.
+pub(crate) fn raw_put_off(ms: u64, dress: &Dress) -> Vec<u8> {
+    let mut answer = put_off(ms);
+    dress.put_on(answer.headers_mut());
+    last_words(answer, put_off_words(ms).as_bytes())
 }
 
 fn line(out: &mut Vec<u8>, name: &str, value: &[u8]) {

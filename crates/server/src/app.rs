@@ -15,6 +15,7 @@ use crate::clock::{SystemClock, random};
 use crate::config::Config;
 use crate::limit::{Place, Slot};
 use crate::page::Page;
+use crate::shutdown::Stage;
 
 /// Shared by all connections of a server.
 pub(crate) struct App {
@@ -25,7 +26,7 @@ pub(crate) struct App {
     pub(crate) access: access::Rules,
     pub(crate) clock: Arc<SystemClock>,
     pub(crate) page: Page,
-    pub(crate) stop: watch::Receiver<bool>,
+    pub(crate) stop: watch::Receiver<Stage>,
 }
 
 /// The other end of one connection.
@@ -42,13 +43,19 @@ pub(crate) struct Peer {
 }
 
 impl App {
-    /// Is ready once the server stops. The future owns what it looks at.
-    pub(crate) fn stopping(&self) -> impl Future<Output = ()> + Send + 'static {
+    /// Is ready once the server's end has come to `stage`. The future owns what
+    /// it looks at.
+    pub(crate) fn reached(&self, stage: Stage) -> impl Future<Output = ()> + Send + 'static {
         let mut stop = self.stop.clone();
         async move {
             // A sender that is gone is a server that is gone.
-            let _ = stop.wait_for(|stop| *stop).await;
+            let _ = stop.wait_for(|reached| *reached >= stage).await;
         }
+    }
+
+    /// True once the server stops: no new streams.
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.stop.borrow() > Stage::Serving
     }
 
     /// How long one event stream may be quiet before its next comment.
@@ -60,8 +67,16 @@ impl App {
     }
 
     /// When an event stream that is put off should come back, in milliseconds:
-    /// later than one that was only cut, and spread.
+    /// later than one that was only cut, and spread; soon where the server stops.
     pub(crate) fn put_off_ms(&self) -> u64 {
+        if self.is_stopping() {
+            let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+            let (least, most) = (
+                ms(self.config.sse.drain_retry_min),
+                ms(self.config.sse.drain_retry_max),
+            );
+            return least.saturating_add(jitter(most.saturating_sub(least)));
+        }
         let longest = self.config.sse.retry_max.as_millis();
         let longest = u64::try_from(longest).unwrap_or(u64::MAX);
         longest.saturating_add(jitter(longest.saturating_mul(4)))

@@ -23,7 +23,7 @@ use crate::drive::{drive_feed, drive_shard};
 use crate::limit::{Counts, fit_descriptors};
 use crate::listen::listen;
 use crate::page::Page;
-use crate::shutdown::Running;
+use crate::shutdown::{Running, Stage};
 
 /// A server that has not been started.
 pub struct Server {
@@ -67,8 +67,8 @@ impl Server {
         let addresses: Vec<SocketAddr> = addresses.collect::<io::Result<_>>()?;
 
         let counts = counts(&config);
-        let grace = config.listen.shutdown_grace;
-        let (stop, stopped) = watch::channel(false);
+        let (window, grace) = (config.listen.drain_window, config.listen.shutdown_grace);
+        let (stop, stopped) = watch::channel(Stage::Serving);
         let (app, drivers) = app(config, self.broker, stopped)?;
         let mut doors = Vec::new();
         for listener in listeners {
@@ -84,6 +84,7 @@ impl Server {
             doors,
             drivers,
             counts,
+            window,
             grace,
         })
     }
@@ -94,7 +95,7 @@ impl Server {
 pub(crate) fn app(
     config: Config,
     broker: Option<Arc<dyn Broker>>,
-    stop: watch::Receiver<bool>,
+    stop: watch::Receiver<Stage>,
 ) -> io::Result<(Arc<App>, Vec<JoinHandle<()>>)> {
     let core = config.to_core();
     let clock = Arc::new(SystemClock::new());
@@ -111,6 +112,7 @@ pub(crate) fn app(
     };
     let encoders = encoders(
         (config.sse.retry_min, config.sse.retry_max),
+        (config.sse.drain_retry_min, config.sse.drain_retry_max),
         config.ws.deflate_threshold,
     );
     let (hub, shards) = Hub::new(hub_config, broker, clock.clone(), Arc::new(Tokio), encoders);

@@ -41,4 +41,4 @@ pub use fanwire_core::hub::Stats;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub use http::fuzzing;
-pub use shutdown::Running;
+pub use shutdown::{Running, Stopped};

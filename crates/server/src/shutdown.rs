@@ -4,20 +4,48 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanwire_core::hub::{End, Hub};
+use fanwire_core::hub::Hub;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::limit::Counts;
 
-/// A server that serves. Dropping it cuts every stream at once.
+/// Between two looks at whether all streams have ended.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// How far a server's end has come.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Stage {
+    /// It serves.
+    Serving,
+    /// Nobody new comes; streams end in their turn, requests are answered with
+    /// `Connection: close`.
+    Draining,
+    /// No stream is left: idle connections are closed, requests under way go on.
+    Closing,
+    /// What is left is cut.
+    Over,
+}
+
+/// What became of the connections that there were when a server began to stop.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stopped {
+    /// They ended in order.
+    pub ended: usize,
+    /// They did not end in time, and were cut.
+    pub cut: usize,
+}
+
+/// A server that serves. Dropping it cuts every connection at once.
 pub struct Running {
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) hub: Arc<Hub>,
-    pub(crate) stop: watch::Sender<bool>,
+    pub(crate) stop: watch::Sender<Stage>,
     pub(crate) doors: Vec<JoinHandle<()>>,
     pub(crate) drivers: Vec<JoinHandle<()>>,
     pub(crate) counts: Arc<Counts>,
+    pub(crate) window: Duration,
     pub(crate) grace: Duration,
 }
 
@@ -43,33 +71,61 @@ impl Running {
         self.counts.total()
     }
 
-    /// Stops: takes nobody new, tells every subscriber to come back (close code
-    /// 3001, the end of an event stream, an answer to every poll), lets requests that are
-    /// under way finish, and waits for connections to end, at most
-    /// `listen.shutdown_grace`. The addresses are free when it returns.
-    pub async fn shutdown(mut self) {
-        // Nobody may be waiting: then nothing is left to stop.
-        let _ = self.stop.send(true);
+    /// Stops. Takes nobody new; tells every subscriber (`$drain`); answers every
+    /// poll; and lets streams end one after the other over `listen.drain_window`
+    /// (close code 1012; `retry:` and the end of an event stream), so that they
+    /// do not come back elsewhere all at once. Until then they are served as
+    /// ever, and so are publishers. Then connections without a request are
+    /// closed. What has not ended after `listen.shutdown_grace` is cut. The
+    /// addresses are free when it returns; dropped before that, it cuts what is
+    /// left.
+    pub async fn shutdown(mut self) -> Stopped {
+        let deadline = Instant::now() + self.grace;
+        self.reach(Stage::Draining);
         for door in &mut self.doors {
             // A door that panicked is closed too.
             let _ = door.await;
         }
-        self.hub.shutdown(&End::Shutdown);
-        if tokio::time::timeout(self.grace, self.counts.none_left())
-            .await
-            .is_err()
-        {
-            let left = self.counts.total();
-            tracing::warn!(left, "connections did not end in time and were cut");
+        let all = self.counts.total();
+        self.hub.shutdown(self.window.min(self.grace));
+        let orderly = async {
+            while !self.is_quiet() {
+                sleep(LOOK).await;
+            }
+            self.reach(Stage::Closing);
+            self.counts.none_left().await;
+        };
+        let cut = match timeout_at(deadline, orderly).await {
+            Ok(()) => 0,
+            Err(_) => self.counts.total(),
+        };
+        if cut > 0 {
+            tracing::warn!(cut, "connections did not end in time and were cut");
         }
+        Stopped {
+            ended: all.saturating_sub(cut),
+            cut,
+        }
+    }
+
+    fn reach(&self, stage: Stage) {
+        // Nobody may be waiting: then nothing is left to stop.
+        let _ = self.stop.send(stage);
+    }
+
+    /// No subscriber is left.
+    fn is_quiet(&self) -> bool {
+        let stats = self.hub.stats();
+        stats.subscribers == 0 && stats.queued == 0
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.stop.send(true);
+        self.reach(Stage::Over);
         for task in self.doors.iter().chain(&self.drivers) {
             task.abort();
         }
+        self.hub.close();
     }
 }

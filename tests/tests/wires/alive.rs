@@ -158,9 +158,10 @@ async fn z1_a_shutdown_is_told_on_every_transport(variant: Variant) {
     let addr = server.addr;
     let stopping = tokio::spawn(server.stop());
     assert!(matches!(sse.ready().await.cursor.len(), 1..));
+    assert_eq!(sse.next().await, Said::Drain(0));
     assert_eq!(sse.next().await, Said::Ended, "after the last whole event");
-    assert_eq!(raw.closed().await.0, 3001);
-    assert_eq!(envelope.closed().await.0, 3001);
+    assert_eq!(raw.closed().await.0, 1012);
+    assert_eq!(envelope.closed().await.0, 1012);
     let (said, cursor) = poll::read(&http.answer().await.unwrap());
     assert_eq!((said.len(), cursor), (0, last));
     within("the server to end", stopping).await.unwrap();
@@ -177,6 +178,7 @@ async fn z1_after_a_restart_clients_go_on_by_their_cursor_or_a_gap(variant: Vari
     assert_eq!(sse.texts(1).await, ["before"]);
     let cursor = sse.last().unwrap();
     let server = server.restart().await;
+    assert_eq!(sse.next().await, Said::Drain(0));
     assert_eq!(sse.next().await, Said::Ended);
     server.publish("a", "after").await;
     let mut back = Listener::resume(Transport::SseEnvelope, server.addr, "a", &cursor).await;

@@ -4,6 +4,7 @@
 
 mod alive;
 mod bodies;
+mod drain;
 mod p1_order;
 mod p2_resume;
 mod p3_gaps;

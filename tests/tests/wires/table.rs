@@ -89,6 +89,32 @@ macro_rules! resuming {
     )+ };
 }
 
+/// One test per transport that carries cursors and way of writing.
+macro_rules! resuming_modes {
+    ($($name:ident),+ $(,)?) => { $(
+        mod $name {
+            $crate::table::resuming_modes!(@ $name: sse_raw SseRaw, sse_envelope SseEnvelope,
+                poll Poll, ws_envelope WsEnvelope);
+        }
+    )+ };
+    (@ $test:ident: $($name:ident $transport:ident),+) => { $(
+        mod $name {
+            use fanwire_tests::listener::Transport;
+            use fanwire_tests::server::Variant;
+            #[test]
+            fn shard_writes() {
+                let test = super::super::$test(Variant::MEMORY, Transport::$transport);
+                $crate::table::run(test);
+            }
+            #[test]
+            fn pulled() {
+                let test = super::super::$test(Variant::MEMORY_PULL, Transport::$transport);
+                $crate::table::run(test);
+            }
+        }
+    )+ };
+}
+
 /// The same for streams that say `$ready`.
 macro_rules! readied {
     ($($name:ident),+ $(,)?) => { $(
@@ -129,4 +155,6 @@ macro_rules! four {
     };
 }
 
-pub(crate) use {cells, faults, four, modes, once, readied, resuming, transports, variants};
+pub(crate) use {
+    cells, faults, four, modes, once, readied, resuming, resuming_modes, transports, variants,
+};

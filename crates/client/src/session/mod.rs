@@ -240,6 +240,10 @@ impl Session {
                     cursor,
                 });
             }
+            // The stream goes on until the server ends it. An event stream is
+            // told when to come back; a socket may be cut without a word.
+            Incoming::Drain { .. } if self.transport == Transport::Ws => self.schedule.spread(),
+            Incoming::Drain { .. } => {}
             // Nothing was sent that these could answer; later versions' events
             // are passed over.
             Incoming::Ack { .. } | Incoming::Error { .. } | Incoming::Unknown(_) => {}
@@ -316,7 +320,7 @@ impl Session {
         match code {
             // All clients of a server that stops hear this at once: they may
             // not all come back at once.
-            CloseCode::SHUTDOWN | CloseCode::RESTART => self.schedule.spread(),
+            CloseCode::RESTART => self.schedule.spread(),
             _ if is_final(code) => return Err(Error::Closed { code, reason }),
             _ => {}
         }

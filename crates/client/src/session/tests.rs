@@ -320,17 +320,34 @@ fn what_the_server_asks_for_is_the_least_wait() {
 
 #[test]
 fn after_a_restart_clients_come_back_spread_over_two_seconds() {
-    for code in [CloseCode::SHUTDOWN, CloseCode::RESTART] {
-        let wait = |jitter| {
-            let mut session = session(Transport::Ws, Start::Latest);
-            let end = End::Closed {
-                code: Some(code),
-                reason: String::new(),
-            };
-            session.handle_end(end, jitter).unwrap().as_millis()
-        };
-        assert_eq!((wait(0.0), wait(1.0)), (1000, 2000));
-    }
+    let closed = || End::Closed {
+        code: Some(CloseCode::RESTART),
+        reason: String::new(),
+    };
+    let wait = |jitter| {
+        let mut session = session(Transport::Ws, Start::Latest);
+        session.handle_end(closed(), jitter).unwrap().as_millis()
+    };
+    assert_eq!((wait(0.0), wait(1.0)), (1000, 2000));
+}
+
+#[test]
+fn after_drain_a_cut_is_a_restart_and_the_servers_own_time_holds() {
+    let drain = || Incoming::Drain {
+        within_ms: 5000,
+        reason: "shutdown".to_owned(),
+    };
+    let lost = || End::Lost("the connection ended".to_owned());
+    let wait = |transport, hint: Option<u64>, jitter| {
+        let mut session = session(transport, Start::Latest);
+        session.handle_incoming(drain());
+        assert!(session.poll_event().is_none(), "it is not over yet");
+        hint.into_iter().for_each(|ms| session.handle_retry(ms));
+        session.handle_end(lost(), jitter).unwrap().as_millis()
+    };
+    assert_eq!(wait(Transport::Ws, None, 0.0), 1000);
+    assert_eq!(wait(Transport::Ws, None, 1.0), 2000);
+    assert_eq!(wait(Transport::Sse, Some(3210), 0.5), 3210);
 }
 
 #[test]

@@ -4,6 +4,8 @@
 //! so an encoder knows nothing of a single connection. What differs from one
 //! connection to the next (the response head) is handed in at attach.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use crate::cursor::{Cursor, GapReason, MessageId};
@@ -71,7 +73,7 @@ pub enum End {
     Silent,
     /// The door no longer lets it.
     Refused(Refusal),
-    /// The server asks to come back (close 3001).
+    /// The server asks to come back (close 1012).
     Shutdown,
     /// A fault in serving it (close 1011).
     Fault,
@@ -107,8 +109,16 @@ pub trait Encoder: Send + Sync + 'static {
     /// What keeps a quiet connection alive: a comment, a ping.
     fn keep_alive(&self) -> Option<Bytes>;
 
+    /// `$drain`: the stream ends `within` that time, for the server stops; none
+    /// where the form has no place for it.
+    fn drain(&self, within: Duration) -> Option<Bytes> {
+        let _ = within;
+        None
+    }
+
     /// The last words: a close frame, a zero chunk; empty where there are none.
-    fn end(&self, end: &End) -> Bytes;
+    /// `jitter` differs from connection to connection, as [`Ready::jitter`].
+    fn end(&self, end: &End, jitter: u64) -> Bytes;
 
     /// For polls alone: the whole answer from the units gathered. `preface` is
     /// what came at attach (a response head without its length), empty where

@@ -15,14 +15,25 @@ use crate::key::Key;
 /// How many subscribers each shard has (or is about to have) on one key.
 type Interest = SmallVec<[u32; 4]>;
 
+/// Whom a hub takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Taking {
+    /// Everyone.
+    All,
+    /// Nobody who would stay: polls are answered at once.
+    Polls,
+    /// Nobody.
+    Nobody,
+}
+
 /// What the feed lock guards.
 pub(super) struct FeedState {
     /// The newest seq handed to the shard queues.
     pub(super) applied: Seq,
     /// The lineage as the feed told it.
     pub(super) lineage: Arc<Lineage>,
-    /// True once the hub lets everyone go.
-    pub(super) closed: bool,
+    /// Whom the hub still takes.
+    pub(super) taking: Taking,
     interest: HashMap<Key, Interest, foldhash::fast::RandomState>,
     waiting: Vec<(Seq, Waker)>,
 }
@@ -32,7 +43,7 @@ impl FeedState {
         Self {
             applied,
             lineage: Arc::new(lineage),
-            closed: false,
+            taking: Taking::All,
             interest: HashMap::default(),
             waiting: Vec::new(),
         }

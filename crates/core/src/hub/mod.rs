@@ -27,6 +27,7 @@ mod writer;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use crate::sync::{Mutex, RwLock};
 
@@ -48,7 +49,7 @@ use crate::error::{Code, Refusal};
 use crate::limits::{Limits, MAX_URL_CHANNELS};
 use crate::mutant;
 use crate::policy::Verb;
-use feed::FeedState;
+use feed::{FeedState, Taking};
 use publication::Publication;
 use queue::{Entry, Queue};
 use ring::Ring;
@@ -245,8 +246,9 @@ impl Hub {
     ///
     /// # Errors
     /// Where the permit is not for what `start` asks (hearing what was needs
-    /// [`Verb::Read`]), for more than 16 keys, and once the hub is shut down.
-    pub fn attach(self: &Arc<Self>, attach: Attach) -> Result<Subscriber, Refusal> {
+    /// [`Verb::Read`]), for more than 16 keys, and once the hub shuts down; polls
+    /// are still answered then, at once.
+    pub fn attach(self: &Arc<Self>, mut attach: Attach) -> Result<Subscriber, Refusal> {
         let fits = match attach.permit.verb() {
             Verb::Read => true,
             Verb::Subscribe => attach.start == Start::Latest,
@@ -270,7 +272,15 @@ impl Hub {
         }
         let waker = {
             let mut feed = self.feed.lock();
-            if feed.closed {
+            let taken = match (feed.taking, &mut attach.kind) {
+                (Taking::All, _) => true,
+                (Taking::Polls, Kind::Once { deadline, .. }) => {
+                    *deadline = Duration::ZERO;
+                    true
+                }
+                (Taking::Polls, Kind::Stream) | (Taking::Nobody, _) => false,
+            };
+            if !taken {
                 drop(feed);
                 keys.iter()
                     .for_each(|key| self.broker.listening(key, false));
@@ -318,10 +328,33 @@ impl Hub {
         self.tell_all(|| Entry::Recheck);
     }
 
-    /// Lets everyone go and takes nobody new.
-    pub fn shutdown(&self, end: &End) {
-        self.feed.lock().closed = true;
-        self.tell_all(|| Entry::EndAll(end.clone()));
+    /// Lets everyone go and takes no new streams. All are told (`$drain`); polls
+    /// are answered at once; streams go on and end one after the other, evenly
+    /// over `window`, each with [`End::Shutdown`]. Zero: all at once. Called
+    /// again, the new window counts for who is left.
+    pub fn shutdown(&self, window: Duration) {
+        let mut wakers = Vec::new();
+        {
+            let mut feed = self.feed.lock();
+            if feed.taking == Taking::All {
+                feed.taking = Taking::Polls;
+            }
+            self.queue_all(|| Entry::Drain(window), &mut wakers);
+        }
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Takes nobody any more and forgets what is queued: for a hub whose shards
+    /// are no longer driven, so that nobody waits for them.
+    pub fn close(&self) {
+        let mut forgotten = Vec::new();
+        {
+            let mut feed = self.feed.lock();
+            feed.taking = Taking::Nobody;
+            forgotten.extend(self.queues.iter().map(|queue| queue.clear()));
+        }
+        // Dropped outside the lock: writers hear of it.
+        drop(forgotten);
     }
 
     fn tell_all(&self, entry: impl Fn() -> Entry) {

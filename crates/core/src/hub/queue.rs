@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Duration;
 
 use crate::sync::Mutex;
 use bytes::Bytes;
@@ -33,8 +34,9 @@ pub(super) enum Entry {
     Lost { through: Seq },
     /// Ask every permit again.
     Recheck,
-    /// Let everyone go.
-    EndAll(End),
+    /// Tell everyone, answer polls, and let streams go one after the other over
+    /// this time.
+    Drain(Duration),
     /// For one subscriber.
     Command(SubId, Command),
 }
@@ -102,6 +104,11 @@ impl Queue {
             state.waker = Some(waker.clone());
         }
         !state.entries.is_empty()
+    }
+
+    /// Takes what is queued away, to be dropped.
+    pub(super) fn clear(&self) -> VecDeque<Entry> {
+        std::mem::take(&mut self.state.lock().entries)
     }
 
     /// Entries waiting.

@@ -82,7 +82,7 @@ impl Encoder for Plain {
         None
     }
 
-    fn end(&self, end: &End) -> Bytes {
+    fn end(&self, end: &End, _: u64) -> Bytes {
         format!("{end:?}").into()
     }
 }

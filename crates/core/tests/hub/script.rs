@@ -86,7 +86,11 @@ impl Player {
                     self.world().hub.recheck();
                 }
             }
-            "shutdown" => self.world().hub.shutdown(&fanwire_core::hub::End::Shutdown),
+            "shutdown" => {
+                let window = words.first().map_or(0, |ms| number(ms));
+                let window = Duration::from_millis(window as u64);
+                self.world().hub.shutdown(window);
+            }
             "stats" => {
                 let stats = self.world().hub.stats();
                 writeln!(

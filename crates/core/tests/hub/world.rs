@@ -108,7 +108,12 @@ impl Encoder for Lines {
         Some(line("ping".to_owned()))
     }
 
-    fn end(&self, end: &End) -> Bytes {
+    fn drain(&self, within: Duration) -> Option<Bytes> {
+        self.gaps
+            .then(|| format!("$drain {}\n", within.as_millis()).into())
+    }
+
+    fn end(&self, end: &End, _: u64) -> Bytes {
         line(format!("$end {end:?}"))
     }
 

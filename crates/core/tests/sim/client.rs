@@ -63,6 +63,9 @@ pub struct Link {
     replied: u64,
     ended: bool,
     told: usize,
+    /// It heard `$ready`, and `$drain`.
+    ready: bool,
+    warned: bool,
 }
 
 impl Client {
@@ -114,6 +117,12 @@ impl Client {
     pub fn conn(&self) -> Option<&str> {
         let polled = self.polled.as_deref().filter(|_| self.once);
         polled.or(self.link.as_ref().map(|link| link.conn.as_str()))
+    }
+
+    /// True where the server still has a hold on what is not a poll.
+    pub fn is_held(&self) -> bool {
+        let held = |link: &Link| link.pipe.lock().ended.is_none() && link.handle.is_some();
+        !self.once && self.link.as_ref().is_some_and(held)
     }
 
     /// One small thing that a client does.
@@ -340,6 +349,11 @@ impl Client {
                     .line(format_args!("{} refused: {refusal}", self.name));
                 return Ok(());
             }
+            Err(refusal) if cx.draining && !self.once => {
+                cx.book
+                    .line(format_args!("{} put off: {refusal}", self.name));
+                return Ok(());
+            }
             Err(refusal) => return Err(format!("P7: {conn} refused: {refusal}")),
         };
         cx.open.push(conn.clone());
@@ -360,6 +374,8 @@ impl Client {
             replied: 0,
             ended: false,
             told: 0,
+            ready: false,
+            warned: false,
         });
         Ok(())
     }
@@ -396,6 +412,7 @@ impl Client {
                     cx.book.count(kind(&rx));
                     link.permitted(cx, &rx)?;
                     link.note(&rx, self.once)?;
+                    link.ready |= matches!(rx, Rx::Ready(_));
                     self.cursor = seen(&rx).or(self.cursor.take());
                     if matches!(rx, Rx::Answer(_)) && link.told + link.messages == 0 {
                         self.polled = Some(link.conn.clone());
@@ -409,6 +426,10 @@ impl Client {
                 Unit::End(why) => {
                     link.ended = true;
                     cx.book.line(format_args!("{} told: {why}", self.name));
+                }
+                Unit::Drain => {
+                    ensure(cx.draining && !link.ended, "$drain without cause")?;
+                    link.warned = true;
                 }
                 Unit::KeepAlive => cx.book.count("keep-alive"),
             }
@@ -433,7 +454,7 @@ impl Client {
             // A poll that the broker left without an answer.
             End::Refused(why) if why.code == Code::Unavailable => ("ended unavailable", self.once),
             End::Refused(_) => ("ended refused", cx.withdrawals > 0),
-            End::Shutdown => ("ended by shutdown", false),
+            End::Shutdown => ("ended by shutdown", cx.draining && !self.once),
             End::Fault => ("ended by a fault", link.poisoned),
             End::Close(..) => ("ended by close", false),
             End::Gone => ("ended gone", link.pipe.lock().reset),
@@ -442,6 +463,8 @@ impl Client {
         ensure(cause, &format!("P7: {} {what} without cause", link.conn))?;
         // Whoever does not read may miss the last words of a stream, but no
         // answer is cut short and called one.
+        let told = *end == End::Shutdown && link.ended && link.ready && self.form == 0;
+        ensure(!told || link.warned, "an end without its $drain")?;
         let whole = *end == End::Answered;
         ensure(
             !whole || link.parser.is_empty(),
@@ -458,6 +481,9 @@ impl Client {
             return Ok(());
         }
         self.read(cx, usize::MAX)?;
+        if cx.draining && !self.once {
+            return Ok(());
+        }
         if self.link.is_none() && self.polled.is_none() {
             self.active = true;
             let from = self

@@ -41,6 +41,8 @@ pub struct Cx {
     pub withdrawals: u64,
     /// Live streams were asked again too, not replays alone.
     pub rechecked: bool,
+    /// The node stops.
+    pub draining: bool,
     /// What was kept since.
     pub kept_since: HashSet<At>,
     /// Handles whose owner has not noticed yet that the peer is gone.

@@ -2,6 +2,8 @@
 //! for a message its body after it, by length. Form 0 writes gaps, form 1 has no
 //! place for them.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use fanwire_core::cursor::{Cursor, CursorText};
 use fanwire_core::hub::{Delivery, Encoder, End, Gap, GapForm, Ready};
@@ -21,6 +23,8 @@ pub enum Unit {
     /// What came at attach goes out before everything else.
     Preface,
     KeepAlive,
+    /// The server stops.
+    Drain,
     /// A reply of the connection's own, by number.
     Reply(u64),
     /// The last words.
@@ -84,7 +88,12 @@ impl Encoder for Form {
         Some(Bytes::from_static(b"K\n"))
     }
 
-    fn end(&self, end: &End) -> Bytes {
+    fn drain(&self, within: Duration) -> Option<Bytes> {
+        let ms = within.as_millis();
+        self.gaps.then(|| format!("D {ms}\n").into())
+    }
+
+    fn end(&self, end: &End, _: u64) -> Bytes {
         match end {
             End::Gap(cursor) => format!("X {cursor}\n").into(),
             End::Slow => Bytes::from_static(b"E slow\n"),
@@ -164,6 +173,7 @@ fn next(bytes: &[u8]) -> Result<Option<(Unit, usize)>, String> {
         ["A", cursor] => Rx::Answer(split(cursor)),
         ["X", cursor] => Rx::EndGap(split(cursor)),
         ["P"] => return Ok(Some((Unit::Preface, len))),
+        ["D", _] => return Ok(Some((Unit::Drain, len))),
         ["K"] => return Ok(Some((Unit::KeepAlive, len))),
         ["Y", number] => {
             let number = number.parse().map_err(|_| format!("a torn unit: {line}"))?;

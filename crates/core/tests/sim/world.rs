@@ -113,6 +113,7 @@ impl World {
             withdrawn_at: None,
             withdrawals: 0,
             rechecked: false,
+            draining: false,
             kept_since: HashSet::new(),
             graves: Vec::new(),
             open: Vec::new(),
@@ -380,7 +381,32 @@ impl World {
                 return Err("liveness: a publish was never answered".into());
             }
         }
+        self.drain()?;
         self.empty()
+    }
+
+    /// The node stops while everything goes on: streams end in their turn, the
+    /// stalled too, and until then miss nothing.
+    fn drain(&mut self) -> Verdict {
+        let window = Duration::from_millis(*self.cx.rng.pick(&[0, 150, 2_000]));
+        self.cx.book.count("drained");
+        self.cx.book.line(format_args!("stops within {window:?}"));
+        self.cx.draining = true;
+        self.cx.hub.shutdown(window);
+        for _ in 0..self.cx.rng.between(50, 400) {
+            self.step()?;
+        }
+        if self.cx.withdrawn_at.is_some() {
+            self.withdraw()?;
+        }
+        self.cx.graves.clear();
+        self.sleep(window)?;
+        self.quiet()?;
+        let left = self.clients.iter().find(|client| client.is_held());
+        match left {
+            Some(client) => Err(format!("{} is held by a node that stops", client.name)),
+            None => Ok(()),
+        }
     }
 
     /// Everyone leaves: nothing may be left behind.

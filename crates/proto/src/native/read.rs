@@ -42,6 +42,13 @@ pub enum Incoming {
         /// Just past the loss.
         cursor: String,
     },
+    /// The stream ends soon, and may be taken up again elsewhere.
+    Drain {
+        /// Within so many milliseconds.
+        within_ms: u64,
+        /// Why.
+        reason: String,
+    },
     /// A command was carried out.
     Ack {
         /// The command's mark.
@@ -153,6 +160,13 @@ struct GapData {
 }
 
 #[derive(Deserialize)]
+struct DrainData {
+    #[serde(rename = "in")]
+    within_ms: u64,
+    reason: String,
+}
+
+#[derive(Deserialize)]
 struct AckData {
     #[serde(rename = "ref")]
     reference: Ref,
@@ -227,6 +241,10 @@ pub fn system(name: &str, data: &str) -> Result<Incoming, DecodeError> {
                 lost_through,
                 cursor,
             }
+        }
+        "$drain" => {
+            let DrainData { within_ms, reason } = data_of(data)?;
+            Incoming::Drain { within_ms, reason }
         }
         "$ack" => {
             let AckData { reference, id } = data_of(data)?;

@@ -35,6 +35,13 @@ pub enum System<'a> {
         /// Just past the loss.
         cursor: &'a str,
     },
+    /// The stream ends soon, and may be taken up again elsewhere.
+    Drain {
+        /// Within so many milliseconds.
+        within_ms: u64,
+        /// Why: `shutdown`.
+        reason: &'a str,
+    },
     /// A command was carried out.
     Ack {
         /// The command's own mark.
@@ -74,6 +81,13 @@ struct GapData<'a> {
 }
 
 #[derive(Serialize)]
+struct DrainData<'a> {
+    #[serde(rename = "in")]
+    within_ms: u64,
+    reason: &'a str,
+}
+
+#[derive(Serialize)]
 struct AckData<'a> {
     #[serde(rename = "ref")]
     reference: &'a Ref,
@@ -96,6 +110,7 @@ impl System<'_> {
             Self::Ready { .. } => "$ready",
             Self::Cursor { .. } => "$cursor",
             Self::Gap { .. } => "$gap",
+            Self::Drain { .. } => "$drain",
             Self::Ack { .. } => "$ack",
             Self::Error { .. } => "$error",
         }
@@ -132,6 +147,9 @@ impl System<'_> {
                     cursor,
                 },
             ),
+            Self::Drain { within_ms, reason } => {
+                serde_json::to_writer(out, &DrainData { within_ms, reason })
+            }
             Self::Ack { reference, id } => serde_json::to_writer(out, &AckData { reference, id }),
             Self::Error {
                 reference,

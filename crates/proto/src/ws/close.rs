@@ -33,14 +33,12 @@ impl CloseCode {
     pub const EXTENSION_NEEDED: Self = Self(1010);
     /// A fault of the server.
     pub const INTERNAL: Self = Self(1011);
-    /// The service restarts.
+    /// The service restarts, or stops here; come back.
     pub const RESTART: Self = Self(1012);
     /// Try again later.
     pub const TRY_LATER: Self = Self(1013);
     /// A gateway got no valid answer.
     pub const BAD_GATEWAY: Self = Self(1014);
-    /// The server shuts down; come back.
-    pub const SHUTDOWN: Self = Self(3001);
     /// No write progress for too long; come back, resume.
     pub const SLOW: Self = Self(3008);
     /// Messages would have been skipped; the reason is the cursor just past

@@ -392,14 +392,7 @@ fn a_long_close_reason_is_cut_on_a_character_boundary() {
 #[test]
 fn every_named_code_of_ours_may_be_sent_and_says_whether_to_come_back() {
     use CloseCode as C;
-    for back in [
-        C::SHUTDOWN,
-        C::SLOW,
-        C::GAP,
-        C::NO_PONG,
-        C::RATE_LIMITED,
-        C::RESTART,
-    ] {
+    for back in [C::SLOW, C::GAP, C::NO_PONG, C::RATE_LIMITED, C::RESTART] {
         assert!(back.is_valid() && !back.is_terminal(), "{back}");
     }
     for end in [

@@ -10,7 +10,12 @@ use super::problem::{Problem, Problems};
 /// Sizes and numbers for which 0 is a choice.
 const ZERO_IS_FINE: [&str; 2] = ["limits.shards", "ws.deflate_threshold"];
 /// Durations for which 0 is a choice.
-const NOW_IS_FINE: [&str; 3] = ["listen.shutdown_grace", "poll.wait", "limits.credit_wait"];
+const NOW_IS_FINE: [&str; 4] = [
+    "listen.drain_window",
+    "listen.shutdown_grace",
+    "poll.wait",
+    "limits.credit_wait",
+];
 
 pub(super) fn check(config: &Config) -> Result<(), Problems> {
     let mut problems = Problems::default();
@@ -152,6 +157,11 @@ fn bounds(config: &Config, problems: &mut Problems) {
         "sse.retry_min",
         sse.retry_min <= sse.retry_max,
         "is more than sse.retry_max",
+    );
+    at_most(
+        "sse.drain_retry_min",
+        sse.drain_retry_min <= sse.drain_retry_max,
+        "is more than sse.drain_retry_max",
     );
     at_most(
         "poll.wait",

@@ -36,8 +36,13 @@ settings! {
         /// Connections from `access.proxies` begin with a PROXY protocol header,
         /// version 1 or 2, which says for whom they are; one that does not is closed.
         proxy_protocol: bool as Switch = false;
-        /// How long a shutdown waits for connections to take their last bytes.
-        shutdown_grace: Duration as Time = secs(5);
+        /// Over this time streams end one after the other when the server stops, so
+        /// that clients do not come back all at once; 0: all in one instant. At most
+        /// shutdown_grace.
+        drain_window: Duration as Time = secs(5);
+        /// How long a shutdown may take in all; connections that have not ended then
+        /// are cut.
+        shutdown_grace: Duration as Time = secs(8);
     }
 
     /// Who may come in. Closed by default: without a key or `open`, loopback only.
@@ -141,6 +146,11 @@ settings! {
         retry_min: Duration as Time = secs(2);
         /// … and at most this.
         retry_max: Duration as Time = secs(3);
+        /// When the server stops, clients are told to come back after a random time,
+        /// at least this …
+        drain_retry_min: Duration as Time = secs(1);
+        /// … and at most this.
+        drain_retry_max: Duration as Time = secs(4);
     }
 
     /// Long polls and history.

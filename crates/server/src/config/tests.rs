@@ -230,6 +230,7 @@ fn a_zero_is_refused_where_it_would_refuse_everything() {
         let choice = matches!(
             setting.key,
             "limits.shards"
+                | "listen.drain_window"
                 | "listen.shutdown_grace"
                 | "poll.wait"
                 | "limits.credit_wait"

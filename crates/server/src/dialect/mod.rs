@@ -49,10 +49,12 @@ impl Form {
 }
 
 /// All encoders, in the order of their ids. `retry` is the range of the
-/// reconnection time that event streams are told; `deflate_threshold` the bytes
-/// from which on WebSocket messages are compressed for those who agreed.
+/// reconnection time that event streams are told, `drain_retry` that of the last
+/// word of a server that stops; `deflate_threshold` the bytes from which on
+/// WebSocket messages are compressed for those who agreed.
 pub(crate) fn encoders(
     retry: (Duration, Duration),
+    drain_retry: (Duration, Duration),
     deflate_threshold: usize,
 ) -> Vec<Arc<dyn Encoder>> {
     let mut list: Vec<Arc<dyn Encoder>> = Vec::new();
@@ -61,6 +63,7 @@ pub(crate) fn encoders(
             envelope,
             chunked,
             retry,
+            drain_retry,
         }));
     }
     for window in [None, Some(Window::Full), Some(Window::Small)] {
@@ -93,7 +96,8 @@ mod tests {
             )
             .chain([Form::Poll]);
         let ids: Vec<u8> = forms.map(|form| form.id().0).collect();
-        let list = encoders((Duration::from_secs(2), Duration::from_secs(3)), 1024);
+        let range = (Duration::from_secs(2), Duration::from_secs(3));
+        let list = encoders(range, range, 1024);
         assert_eq!(ids, (0..list.len() as u8).collect::<Vec<_>>());
     }
 }

@@ -1,5 +1,7 @@
 //! Core's values as proto's writers want them.
 
+use std::time::Duration;
+
 use fanwire_core::hub::{Delivery, Gap, Ready};
 use fanwire_core::message::Body as Kept;
 use fanwire_proto::native::envelope::{Body, Envelope};
@@ -57,8 +59,16 @@ pub(super) fn with_ready<T>(ready: &Ready<'_>, write: impl FnOnce(System<'_>) ->
     })
 }
 
+/// Hands a `$drain` to `write`.
+pub(super) fn with_drain<T>(within: Duration, write: impl FnOnce(System<'_>) -> T) -> T {
+    write(System::Drain {
+        within_ms: u64::try_from(within.as_millis()).unwrap_or(u64::MAX),
+        reason: "shutdown",
+    })
+}
+
 /// A number in `range` (milliseconds), chosen by `jitter`.
-pub(super) fn jittered(range: (std::time::Duration, std::time::Duration), jitter: u64) -> u64 {
+pub(super) fn jittered(range: (Duration, Duration), jitter: u64) -> u64 {
     let (low, high) = (range.0.as_millis() as u64, range.1.as_millis() as u64);
     low + jitter % (high.saturating_sub(low) + 1)
 }
@@ -117,7 +127,6 @@ pub(super) mod samples {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn jitter_stays_in_its_range_ends_included() {

@@ -38,7 +38,7 @@ impl Encoder for Poll {
         None
     }
 
-    fn end(&self, _: &End) -> Bytes {
+    fn end(&self, _: &End, _: u64) -> Bytes {
         Bytes::new()
     }
 

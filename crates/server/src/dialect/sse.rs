@@ -17,6 +17,8 @@ pub(super) struct Sse {
     pub(super) chunked: bool,
     /// The range of `retry:`.
     pub(super) retry: (Duration, Duration),
+    /// The range of `retry:` at the end of a stream whose server stops.
+    pub(super) drain_retry: (Duration, Duration),
 }
 
 impl Sse {
@@ -99,13 +101,31 @@ impl Encoder for Sse {
         Some(self.unit(3, |out| comment(out, "")))
     }
 
-    fn end(&self, end: &End) -> Bytes {
+    fn drain(&self, within: Duration) -> Option<Bytes> {
+        Some(parts::with_drain(within, |system| {
+            self.block(&Block {
+                retry: None,
+                id: None,
+                event: Some(system.name()),
+                data: Some(&data_of(system)),
+            })
+        }))
+    }
+
+    fn end(&self, end: &End, jitter: u64) -> Bytes {
         // Without the last chunk the peer sees that the stream was broken off.
-        match end {
-            End::Gone | End::Fault => Bytes::new(),
-            _ if self.chunked => Bytes::from_static(LAST_CHUNK),
-            _ => Bytes::new(),
+        if matches!(end, End::Gone | End::Fault) {
+            return Bytes::new();
         }
+        let last: &'static [u8] = if self.chunked { LAST_CHUNK } else { b"" };
+        if *end != End::Shutdown {
+            return Bytes::from_static(last);
+        }
+        let retry = self.block(&Block {
+            retry: Some(parts::jittered(self.drain_retry, jitter)),
+            ..Block::default()
+        });
+        [&retry[..], last].concat().into()
     }
 }
 
@@ -123,6 +143,7 @@ mod tests {
             envelope,
             chunked,
             retry,
+            drain_retry: (Duration::from_secs(1), Duration::from_secs(5)),
         }
     }
 
@@ -184,9 +205,25 @@ mod tests {
         let plain = written(&form(false, false), "message", text("hi"));
         let chunk = written(&form(false, true), "message", text("hi"));
         assert_eq!(chunk, format!("{:x}\r\n{plain}\r\n", plain.len()));
-        assert_eq!(&form(false, true).end(&End::Shutdown)[..], b"0\r\n\r\n");
-        assert!(form(false, true).end(&End::Gone).is_empty());
-        assert!(form(false, false).end(&End::Shutdown).is_empty());
+        assert_eq!(&form(false, true).end(&End::Slow, 7)[..], b"0\r\n\r\n");
+        assert!(form(false, true).end(&End::Gone, 7).is_empty());
+        assert!(form(false, false).end(&End::Slow, 7).is_empty());
+    }
+
+    #[test]
+    fn a_server_that_stops_says_so_and_when_to_come_back() {
+        assert_eq!(
+            &form(false, false).drain(Duration::from_secs(5)).unwrap()[..],
+            b"event: $drain\ndata: {\"in\":5000,\"reason\":\"shutdown\"}\n\n"
+        );
+        assert_eq!(
+            &form(false, false).end(&End::Shutdown, 7)[..],
+            b"retry: 1007\n\n"
+        );
+        assert_eq!(
+            &form(true, true).end(&End::Shutdown, 4_001)[..],
+            b"d\r\nretry: 1000\n\n\r\n0\r\n\r\n"
+        );
     }
 
     #[test]

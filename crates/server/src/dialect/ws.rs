@@ -3,6 +3,8 @@
 //! depends on who listens, and none refers to another, so what one subscriber
 //! may read tells nothing of what another one gets.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use fanwire_core::cursor::Cursor;
 use fanwire_core::hub::{Delivery, Encoder, End, Gap, GapForm, Ready};
@@ -45,7 +47,7 @@ fn close_of(end: &End) -> Option<(CloseCode, String)> {
             let code = refusal.code.close().unwrap_or(CloseCode::INTERNAL.0);
             (CloseCode(code), refusal.to_string())
         }
-        End::Shutdown => (CloseCode::SHUTDOWN, "the server shuts down".to_owned()),
+        End::Shutdown => (CloseCode::RESTART, "the server shuts down".to_owned()),
         End::Fault => (CloseCode::INTERNAL, "a fault of the server".to_owned()),
         End::Close(code, reason) => (CloseCode(*code), reason.clone()),
     })
@@ -96,7 +98,7 @@ impl Encoder for Raw {
         ping()
     }
 
-    fn end(&self, end: &End) -> Bytes {
+    fn end(&self, end: &End, _: u64) -> Bytes {
         close(end)
     }
 }
@@ -125,7 +127,11 @@ impl Encoder for Envelope {
         ping()
     }
 
-    fn end(&self, end: &End) -> Bytes {
+    fn drain(&self, within: Duration) -> Option<Bytes> {
+        Some(parts::with_drain(within, system_frame))
+    }
+
+    fn end(&self, end: &End, _: u64) -> Bytes {
         close(end)
     }
 }
@@ -166,14 +172,14 @@ mod tests {
         assert_eq!(frame_of(&raw, long())[0], 0xC1);
         assert_eq!(frame_of(&raw, text("hi")), b"\x81\x02hi");
         assert_eq!(frame_of(&Envelope { deflate }, long())[0], 0xC1);
-        assert_eq!(&raw.end(&End::Gap(at(40)))[..], b"\x88\x06\x0b\xc2a-40");
+        assert_eq!(&raw.end(&End::Gap(at(40)), 0)[..], b"\x88\x06\x0b\xc2a-40");
         assert_eq!(&raw.keep_alive().unwrap()[..], b"\x89\x00");
     }
 
     #[test]
     fn p3_raw_has_no_place_for_gaps_and_ends_with_3010_and_the_cursor() {
         assert_eq!(RAW.gap(&gap(None)), GapForm::Ends);
-        assert_eq!(&RAW.end(&End::Gap(at(40)))[..], b"\x88\x06\x0b\xc2a-40");
+        assert_eq!(&RAW.end(&End::Gap(at(40)), 0)[..], b"\x88\x06\x0b\xc2a-40");
     }
 
     #[test]
@@ -211,6 +217,12 @@ mod tests {
                 .any(|part| part == b"{\"event\":\"$gap\"")
         );
         assert_eq!(&ENVELOPE.keep_alive().unwrap()[..], b"\x89\x00");
+        let drain = ENVELOPE.drain(Duration::from_secs(5)).unwrap();
+        assert_eq!(
+            &drain[2..],
+            &b"{\"event\":\"$drain\",\"data\":{\"in\":5000,\"reason\":\"shutdown\"}}"[..]
+        );
+        assert!(RAW.drain(Duration::from_secs(5)).is_none());
     }
 
     #[test]
@@ -218,7 +230,7 @@ mod tests {
         let code = |end: End| close_of(&end).map(|(code, _)| code.0);
         assert_eq!(code(End::Slow), Some(3008));
         assert_eq!(code(End::Silent), Some(3012));
-        assert_eq!(code(End::Shutdown), Some(3001));
+        assert_eq!(code(End::Shutdown), Some(1012));
         assert_eq!(code(End::Fault), Some(1011));
         assert_eq!(code(End::Close(3509, String::new())), Some(3509));
         let denied = Refusal::new(Code::Forbidden, "no");

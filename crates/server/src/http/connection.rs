@@ -16,6 +16,7 @@ use super::gate::{Exit, Gate, Hatch, Phase, Watch};
 use super::service;
 use crate::answer::{Dress, raw_problem};
 use crate::app::{App, Peer};
+use crate::shutdown::Stage;
 use crate::transport::{Departure, Stream, depart, linger};
 
 /// Why a connection is hyper's no longer.
@@ -74,13 +75,14 @@ async fn under_hyper(
         move |request| service::handle(app.clone(), peer.clone(), hatch.clone(), request)
     });
     let mut connection = builder(app).serve_connection(gate, service);
-    let mut stopping = pin!(app.stopping());
-    // Once the server stops: until then the request under way may take.
-    let mut cut: Option<Instant> = None;
+    let mut closing = pin!(app.reached(Stage::Closing));
+    let mut over = pin!(app.reached(Stage::Over));
+    // The request under way is the last one.
+    let mut closes = false;
     let mut timer = pin!(tokio::time::sleep(limits.first_byte_timeout));
     let done = poll_fn(|cx| {
-        if cut.is_none() && stopping.as_mut().poll(cx).is_ready() {
-            cut = Some(Instant::now() + app.config.listen.shutdown_grace);
+        if !closes && closing.as_mut().poll(cx).is_ready() {
+            closes = true;
             Pin::new(&mut connection).graceful_shutdown();
         }
         let polled = Pin::new(&mut connection).poll(cx);
@@ -97,7 +99,10 @@ async fn under_hyper(
         if watch.phase == Phase::Head && watch.head_bytes >= limits.header_bytes {
             return Poll::Ready(Done::Refused(too_long(&watch)));
         }
-        let Some(deadline) = deadline(app, &watch).into_iter().chain(cut).min() else {
+        if over.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Done::Idle);
+        }
+        let Some(deadline) = deadline(app, &watch) else {
             return Poll::Pending;
         };
         let phase = watch.phase;
@@ -106,7 +111,7 @@ async fn under_hyper(
             timer.as_mut().reset(deadline);
         }
         timer.as_mut().poll(cx).map(|()| match phase {
-            Phase::Head if cut.is_none() => Done::Refused(Refusal::new(
+            Phase::Head => Done::Refused(Refusal::new(
                 Code::RequestTimeout,
                 "the request's head came too slowly; send it at once",
             )),

@@ -70,7 +70,7 @@ impl Broker for Silent {
 struct World {
     app: Arc<App>,
     counts: Arc<Counts>,
-    stop: watch::Sender<bool>,
+    stop: watch::Sender<Stage>,
     drivers: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -82,7 +82,7 @@ impl World {
     fn with(broker: Option<Arc<dyn Broker>>, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
         change(&mut config);
-        let (stop, stopped) = watch::channel(false);
+        let (stop, stopped) = watch::channel(Stage::Serving);
         let (app, drivers) = crate::assemble::app(config, broker, stopped).unwrap();
         Self {
             app,
@@ -190,8 +190,8 @@ async fn a_parked_poll_is_answered_with_its_cursor_when_the_server_stops() {
     while world.app.hub.stats().subscribers == 0 {
         tokio::task::yield_now().await;
     }
-    world.stop.send(true).unwrap();
-    world.app.hub.shutdown(&fanwire_core::hub::End::Shutdown);
+    world.stop.send(Stage::Closing).unwrap();
+    world.app.hub.shutdown(Duration::ZERO);
     let heard = rest(&mut client).await;
     assert!(heard.starts_with("HTTP/1.1 200 OK\r\n"), "{heard}");
     assert!(heard.contains("{\"messages\":[],\"cursor\":\""), "{heard}");
@@ -204,7 +204,7 @@ async fn idle_connections_are_closed_when_the_server_stops() {
     let mut client = world.connect(4096, false);
     client.write_all(get("/healthz").as_bytes()).await.unwrap();
     until(&mut client, "ok").await;
-    world.stop.send(true).unwrap();
+    world.stop.send(Stage::Closing).unwrap();
     assert_eq!(rest(&mut client).await, "");
 }
 
@@ -570,7 +570,7 @@ async fn a_connection_between_two_polls_ends_when_the_server_stops() {
     // So that it rests.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let begun = Instant::now();
-    world.stop.send(true).unwrap();
+    world.stop.send(Stage::Closing).unwrap();
     assert_eq!(rest(&mut polled).await, "");
     assert!(begun.elapsed() <= world.app.config.listen.shutdown_grace);
     drop(polled);

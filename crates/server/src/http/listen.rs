@@ -8,18 +8,16 @@ use fanwire_core::hub::Start;
 use fanwire_core::message::Keys;
 use fanwire_core::policy::{Permit, Subject, Verb};
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING};
-use http::{Response, StatusCode, Version, request};
+use http::{Response, Version, request};
 
 use super::handshake::{self, has_body};
 use super::negotiate::{self, Waits, Want, wants_close};
 use super::next;
 use super::once::once;
 use super::target::Query;
-use crate::answer::{Answer, Dress, full, json, open_head};
+use crate::answer::{Answer, Dress, EVENT_STREAM, json, open_head, put_off};
 use crate::app::App;
 use crate::transport::{Departure, Purpose};
-
-const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
 
 /// How a request goes on.
 pub(super) enum Reply {
@@ -51,7 +49,9 @@ pub(super) async fn get(
     let reply = serve(app, subject, keys, query, head, dress, want).await;
     match (reply, want) {
         // An EventSource gives up for good on any answer but 200.
-        (Err(refusal), Want::Sse { .. }) if refusal.code.retry() => Ok(Reply::Answer(put_off(app))),
+        (Err(refusal), Want::Sse { .. }) if refusal.code.retry() => {
+            Ok(Reply::Answer(put_off(app.put_off_ms())))
+        }
         (reply, _) => reply,
     }
 }
@@ -80,6 +80,11 @@ async fn serve(
         _ => Verb::Read,
     };
     let permit = app.door.admit(subject, verb, keys)?;
+    let stopping = app.is_stopping();
+    if stopping && matches!(want, Want::WebSocket { .. } | Want::Sse { .. }) {
+        let sentence = "the server is shutting down; come back shortly";
+        return Err(Refusal::new(Code::Unavailable, sentence));
+    }
     let close = head.version < Version::HTTP_11 || wants_close(&head.headers);
     let departs = |permit: Permit, head: Bytes, purpose: Purpose| {
         Ok(Reply::Departs(Box::new(Departure {
@@ -105,7 +110,7 @@ async fn serve(
             let purpose = Purpose::Sse { envelope, chunked };
             departs(permit, stream_head(chunked, dress), purpose)
         }
-        Want::Poll { wait, limit } if !wait.is_zero() => {
+        Want::Poll { wait, limit } if !wait.is_zero() && !stopping => {
             let purpose = Purpose::Poll { wait, limit, close };
             departs(permit, poll_head(close, dress), purpose)
         }
@@ -144,18 +149,6 @@ fn poll_head(close: bool, dress: &Dress) -> Bytes {
     }
     dress.put_on(headers);
     open_head(&response.into_parts().0).into()
-}
-
-/// An event stream that ends at once and says when to come back.
-pub(super) fn put_off(app: &App) -> Answer {
-    let mut answer = full(
-        StatusCode::OK,
-        EVENT_STREAM,
-        format!("retry: {}\n\n", app.put_off_ms()),
-    );
-    let close = HeaderValue::from_static("close");
-    answer.headers_mut().insert(CONNECTION, close);
-    answer
 }
 
 #[cfg(test)]

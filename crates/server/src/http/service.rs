@@ -18,7 +18,7 @@ use super::listen::{self, Reply};
 use super::negotiate::wants_websocket;
 use super::{publish, target};
 use crate::access::Origin;
-use crate::answer::{Answer, Dress, empty, full, not_allowed, problem};
+use crate::answer::{Answer, Dress, empty, full, not_allowed, problem, put_off};
 use crate::app::{App, Peer};
 use crate::forwarded;
 use fanwire_proto::ws::{CloseCode, close_frame};
@@ -63,7 +63,7 @@ pub(super) async fn handle(
         }
     };
     dress.put_on(answer.headers_mut());
-    if peer.over_limit {
+    if peer.over_limit || app.is_stopping() {
         let close = HeaderValue::from_static("close");
         answer.headers_mut().insert(CONNECTION, close);
     }
@@ -202,7 +202,7 @@ fn over_limit(app: &App, head: &request::Parts, dress: &Dress) -> Result<Reply, 
         return Ok(Reply::Says(words.into()));
     }
     if super::negotiate::is_event_stream(&head.headers, head.uri.query()) {
-        return Ok(Reply::Answer(listen::put_off(app)));
+        return Ok(Reply::Answer(put_off(app.put_off_ms())));
     }
     Err(Refusal::new(Code::ConnectionLimit, SENTENCE))
 }

@@ -13,7 +13,7 @@ use fanwire_proto::ws::deflate::Window;
 use super::port::Port;
 use super::stream::{Stream, linger};
 use super::{park, web_socket};
-use crate::answer::{Dress, raw_problem};
+use crate::answer::{Dress, raw_problem, raw_put_off};
 use crate::app::{App, Peer};
 use crate::clock::connection_id;
 use crate::dialect::Form;
@@ -121,7 +121,14 @@ pub(crate) fn depart(
     let subscriber = match attach(&app, &mut port, departure) {
         Ok(subscriber) => subscriber,
         Err(refusal) => {
-            tokio::spawn(refuse(app, peer, port, refusal, dress));
+            let words = match purpose {
+                // An EventSource gives up for good on any answer but 200.
+                Purpose::Sse { .. } if refusal.code.retry() => {
+                    raw_put_off(app.put_off_ms(), &dress)
+                }
+                _ => raw_problem(&refusal, &dress),
+            };
+            tokio::spawn(refuse(app, peer, port, words));
             return;
         }
     };
@@ -168,15 +175,9 @@ pub(super) fn attach(
     })
 }
 
-/// Writes a refusal as the HTTP answer, and closes.
-pub(super) async fn refuse(
-    app: Arc<App>,
-    _peer: Arc<Peer>,
-    mut port: Port,
-    refusal: Refusal,
-    dress: Dress,
-) {
-    let words = raw_problem(&refusal, &dress);
+/// Writes `words`, a whole HTTP answer in place of the one that was asked for,
+/// and closes.
+pub(super) async fn refuse(app: Arc<App>, _peer: Arc<Peer>, mut port: Port, words: Vec<u8>) {
     let time = app.config.ws.close_wait;
     let written = tokio::time::timeout(time, port.stream().write_all(&words)).await;
     if matches!(written, Ok(Ok(()))) {

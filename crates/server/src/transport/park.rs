@@ -17,7 +17,7 @@ use super::link::Waiting;
 use super::port::Port;
 use super::rest::{Alarm, Next, Resting};
 use super::stream::{linger, with_scratch};
-use crate::answer::Dress;
+use crate::answer::{Dress, raw_problem};
 use crate::app::{App, Peer};
 
 /// Bytes that a peer may send on an event stream, where nothing is expected.
@@ -146,7 +146,8 @@ fn go_on(resting: Resting, next: Next) -> State {
             match attach(&app, &mut port, *departure) {
                 Ok(subscriber) => Parked::poll(app, peer, port, subscriber, after).0,
                 Err(refusal) => {
-                    tokio::spawn(refuse(app, peer, port, refusal, after.dress));
+                    let words = raw_problem(&refusal, &after.dress);
+                    tokio::spawn(refuse(app, peer, port, words));
                     State::Over
                 }
             }
@@ -218,7 +219,8 @@ impl Listening {
                 return State::Resting(Resting::new(app, peer, port.into_stream(), after));
             }
             (Some(after), end) if !port.has_written() => {
-                tokio::spawn(refuse(app, peer, port, unanswered(end), after.dress));
+                let words = raw_problem(&unanswered(end), &after.dress);
+                tokio::spawn(refuse(app, peer, port, words));
             }
             _ => {
                 tokio::spawn(async move {

@@ -19,6 +19,7 @@ use super::depart::Departure;
 use super::park::AfterPoll;
 use super::stream::{Stream, with_scratch};
 use crate::app::{App, Peer};
+use crate::shutdown::Stage;
 
 /// A connection whose poll was answered.
 pub(super) struct Resting {
@@ -54,7 +55,7 @@ impl Alarm {
         Self {
             until,
             sleep: Box::pin(tokio::time::sleep_until(until)),
-            stopping: Box::pin(app.stopping()),
+            stopping: Box::pin(app.reached(Stage::Draining)),
         }
     }
 
@@ -104,7 +105,7 @@ impl Resting {
         } else {
             std::mem::take(&mut self.after.kept).into()
         };
-        if *self.app.stop.borrow() {
+        if self.app.is_stopping() {
             return Poll::Ready(Next::Http(read));
         }
         let next = self

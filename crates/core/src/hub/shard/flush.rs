@@ -6,6 +6,7 @@ use super::super::encode::End;
 use super::super::writer::Flushed;
 use super::catchup::UNDECIDED;
 use super::members::Slot;
+use super::opening::jitter;
 use super::sub::{Doing, State, Sub};
 use super::{Shard, WRITES_PER_TURN};
 use crate::clock::Instant;
@@ -309,6 +310,7 @@ impl Shard {
     /// Writes the last words after what waits, then lets go.
     pub(super) fn end(&mut self, slot: Slot, end: End) {
         let until = self.now + self.hub.limits.end_wait;
+        let seed = self.hub.seed;
         let Some(sub) = self.sub(slot) else { return };
         if sub.ending.is_some() {
             return;
@@ -316,12 +318,12 @@ impl Shard {
         if sub.is_once() && end == End::Shutdown {
             return self.on_deadline(slot);
         }
-        let form = sub.form;
+        let (form, jitter) = (sub.form, jitter(seed, sub.id));
         let preface = std::mem::take(&mut sub.preface);
         if !sub.is_once() {
             self.append(slot, preface);
         }
-        let words = self.encoder(form).end(&end);
+        let words = self.encoder(form).end(&end, jitter);
         let Some(sub) = self.sub(slot) else { return };
         sub.outbox.push(words);
         sub.ending = Some((end, until));
@@ -333,13 +335,14 @@ impl Shard {
     /// Withholds what waits, says the last words where they can still be
     /// understood, and lets go.
     pub(super) fn end_at_once(&mut self, slot: Slot, end: End) {
+        let seed = self.hub.seed;
         let Some(sub) = self.sub(slot) else { return };
-        let form = sub.form;
+        let (form, jitter) = (sub.form, jitter(seed, sub.id));
         // After half a frame nothing can be understood.
         let readable = !sub.outbox.is_partial();
         sub.outbox.clear();
         if readable {
-            let words = self.encoder(form).end(&end);
+            let words = self.encoder(form).end(&end, jitter);
             let Some(sub) = self.sub(slot) else { return };
             let preface = std::mem::take(&mut sub.preface);
             if !sub.is_once() {

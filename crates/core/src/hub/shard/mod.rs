@@ -7,6 +7,7 @@
 
 mod catchup;
 mod deliver;
+mod drain;
 mod flush;
 mod members;
 mod opening;
@@ -30,6 +31,7 @@ use crate::broker::BrokerFuture;
 use crate::clock::Instant;
 use crate::cursor::{Cursor, Lineage, Seq};
 use crate::mutant;
+use drain::Draining;
 use members::{Members, Slot};
 use sub::{Behind, State, Sub};
 use timers::Timers;
@@ -76,6 +78,8 @@ pub struct Shard {
     generation: u64,
     volatiles: u64,
     cache: EncodeCache,
+    /// Streams are ending one after the other.
+    draining: Option<Draining>,
     now: Instant,
     tally: Tally,
 }
@@ -131,6 +135,7 @@ impl Shard {
             generation: 0,
             volatiles: 0,
             cache: EncodeCache::new(),
+            draining: None,
             now,
             tally: Tally::default(),
         }
@@ -164,6 +169,7 @@ impl Shard {
             self.on_answered();
         }
         self.on_answered();
+        self.drain_some();
         self.flush_some();
         self.on_answered();
         self.publish_tally();
@@ -174,7 +180,7 @@ impl Shard {
         }
         Turn {
             again,
-            sleep_until: self.timers.next(),
+            sleep_until: self.timers.next().into_iter().chain(self.drains_at()).min(),
         }
     }
 
@@ -213,7 +219,7 @@ impl Shard {
                     shard.end_at_once(slot, End::Refused(refusal));
                 }
             }),
-            Entry::EndAll(end) => self.for_all(|shard, slot| shard.end(slot, end.clone())),
+            Entry::Drain(window) => self.on_drain(window),
             Entry::Command(id, command) => {
                 let Some(slot) = self.by_id.get(&id).copied() else {
                     if let Command::Read(..) = command {
@@ -240,6 +246,9 @@ impl Shard {
             Command::Pong(unit) => self.on_pong(slot, unit),
             Command::End(End::Gone) => self.remove(slot, End::Gone),
             Command::End(end) => self.end(slot, end),
+            // The last words stand in the outbox: nothing comes after them.
+            Command::Top(..) | Command::Tail(..) if self.is_ending(slot) => {}
+            Command::Read(..) if self.is_ending(slot) => self.read_over(),
             // Asked before a cut: what the answer says may be gone.
             Command::Top(generation, _) | Command::Tail(generation, _)
                 if generation != self.generation =>
@@ -338,6 +347,10 @@ impl Shard {
 
     fn sub(&mut self, slot: Slot) -> Option<&mut Sub> {
         self.slots[slot as usize].as_deref_mut()
+    }
+
+    fn is_ending(&mut self, slot: Slot) -> bool {
+        self.sub(slot).is_some_and(|sub| sub.ending.is_some())
     }
 
     fn encoder(&self, form: FormId) -> Arc<dyn Encoder> {

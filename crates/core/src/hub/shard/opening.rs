@@ -230,6 +230,7 @@ impl Shard {
             };
             let unit = self.encoder(form).ready(&ready);
             self.append(slot, unit);
+            self.tell_drain(slot);
         }
         true
     }
@@ -300,7 +301,7 @@ impl Shard {
 }
 
 /// A number that differs from connection to connection.
-fn jitter(seed: u64, id: u64) -> u64 {
+pub(super) fn jitter(seed: u64, id: u64) -> u64 {
     let mut mixed = seed ^ id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed ^= mixed >> 32;
     mixed = mixed.wrapping_mul(0xd6e8_feb8_6659_fd93);
