@@ -6,7 +6,7 @@ use crate::adapter;
 use crate::args::{Bench, Options, Sub};
 use crate::error::{Error, Result};
 use crate::floor;
-use crate::host;
+use crate::host::{self, Signals};
 use crate::report::{self, About, Row, Run, Style};
 use crate::run::{self, Wish};
 use crate::scenario;
@@ -76,7 +76,7 @@ fn measure(
         stalled: options.stalled,
     })?;
     host::raise_files();
-    let (about, runs) = run::measure(&plan, this, !options.quiet, typed())?;
+    let (about, runs) = run::measure(&plan, this, &Signals::catch()?, !options.quiet, typed())?;
     let rows = report::rows(&runs);
     if let Some(file) = &options.html {
         let written = std::fs::write(file, report::page(&about, &rows));

@@ -24,7 +24,9 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
-            ExitCode::FAILURE
+            error
+                .signal()
+                .map_or(ExitCode::FAILURE, |signal| ExitCode::from(128 + signal))
         }
     }
 }

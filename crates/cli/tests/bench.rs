@@ -2,8 +2,12 @@
 //! server and as the load.
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
+use std::fs;
 use std::process::Command;
 
+use common::{Running, fanwire, until};
 use serde_json::Value;
 
 fn measured(arguments: &str) -> Vec<(String, Value)> {
@@ -85,4 +89,63 @@ fn bench_sees_that_a_reader_who_stalled_too_long_is_told_what_is_missing() {
     let figures = &all["runs"][0]["outcome"]["figures"];
     assert!(figures["stalled_lost"].as_f64() > Some(0.0), "{all}");
     assert_eq!(figures["stalled_silent"].as_f64(), Some(0.0), "{all}");
+}
+
+/// The processes whose parent is `pid`.
+fn children(pid: u32) -> Vec<u32> {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let number = |entry: fs::DirEntry| entry.file_name().to_str()?.parse::<u32>().ok();
+    processes
+        .filter_map(number)
+        .filter(|child| parent(*child) == Some(pid))
+        .collect()
+}
+
+/// The parent of a process that is not at its end.
+fn parent(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut words = stat.rsplit(") ").next()?.split(' ');
+    let alive = words.next() != Some("Z");
+    words.next()?.parse().ok().filter(|_| alive)
+}
+
+#[test]
+fn z7_a_signal_to_bench_leaves_no_process_and_no_folder_behind() {
+    for (signal, number) in [("TERM", 15), ("INT", 2)] {
+        let temp = tempfile(signal);
+        let mut command = fanwire(&["bench", "idle", "--seconds", "600", "--clients", "10"]);
+        command.args(["--transport", "sse", "--no-pin", "--quiet"]);
+        let bench = Running::start(command.env("TMPDIR", &temp));
+        // The server and the load.
+        let mut started = Vec::new();
+        until("the load to run", || {
+            started = children(bench.id());
+            started.len() == 2
+        });
+        assert_eq!(
+            fs::read_dir(&temp).unwrap().count(),
+            1,
+            "the server's folder"
+        );
+        bench.signal(signal);
+        let ended = bench.end();
+        assert_eq!(ended.code, Some(128 + number), "{}", ended.stderr);
+        assert!(
+            ended.stderr.contains("ended by a signal"),
+            "{}",
+            ended.stderr
+        );
+        until("both to be gone", || {
+            started.iter().all(|pid| parent(*pid).is_none())
+        });
+        assert_eq!(fs::read_dir(&temp).unwrap().count(), 0, "nothing is left");
+        fs::remove_dir(&temp).unwrap();
+    }
+}
+
+fn tempfile(name: &str) -> std::path::PathBuf {
+    let name = format!("fanwire-test-{}-{name}", std::process::id());
+    let folder = std::env::temp_dir().join(name);
+    fs::create_dir(&folder).unwrap();
+    folder
 }

@@ -4,7 +4,9 @@
 mod cpus;
 mod limits;
 mod processes;
+mod signals;
 
 pub(crate) use cpus::{Cpus, pin};
 pub(crate) use limits::raise_files;
 pub(crate) use processes::Processes;
+pub(crate) use signals::Signals;

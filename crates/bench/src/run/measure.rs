@@ -8,16 +8,18 @@ use super::progress::Progress;
 use super::server::{self, Server};
 use super::worker::{self, Job};
 use crate::error::Result;
+use crate::host::Signals;
 use crate::report::{About, Outcome, Run};
 
 /// Runs all of it; a run that fails is told, and the others go on. `this`
 /// starts this program's commands.
 ///
 /// # Errors
-/// Nothing could be measured at all.
+/// A signal asks to end: whatever was started has been ended then.
 pub(crate) fn measure(
     plan: &Plan,
     this: &[String],
+    signals: &Signals,
     show: bool,
     command: String,
 ) -> Result<(About, Vec<Run>)> {
@@ -41,11 +43,16 @@ pub(crate) fn measure(
             *repeat,
             number,
             this,
+            signals,
             takes,
             &mut |what, part| {
                 progress.at(&format!("{name}: {what}"), part);
             },
         );
+        if let Err(ended) = signals.check() {
+            progress.finish();
+            return Err(ended);
+        }
         let (outcome, error) = match outcome {
             Ok(outcome) => (Some(outcome), None),
             Err(error) => (None, Some(error.to_string())),
@@ -70,12 +77,18 @@ fn one(
     repeat: usize,
     number: usize,
     this: &[String],
+    signals: &Signals,
     takes: f64,
     say: &mut crate::scenario::Say<'_>,
 ) -> Result<Outcome> {
     let server = match &target.at {
         Some(_) => None,
-        None => Some(Server::start(&target.adapter, plan.cpus.server, this)?),
+        None => Some(Server::start(
+            &target.adapter,
+            plan.cpus.server,
+            this,
+            signals,
+        )?),
     };
     let (addr, host, pid) = match (&server, &target.at) {
         (Some(server), _) => (server.addr, server.addr.to_string(), Some(server.pid())),
@@ -93,7 +106,7 @@ fn one(
         server: pid,
         cpu: plan.cpus.load,
     };
-    worker::run(&job, this, takes, say)
+    worker::run(&job, this, signals, takes, say)
 }
 
 fn about(plan: &Plan, this: &[String], command: String) -> About {

@@ -15,7 +15,7 @@ use rustix::time::Timespec;
 
 use crate::adapter::{Adapter, Launch, Template};
 use crate::error::{Error, Result};
-use crate::host;
+use crate::host::{self, Signals};
 
 /// Longest time until a server accepts connections, and until it ends.
 const START: Duration = Duration::from_secs(20);
@@ -38,7 +38,12 @@ impl Server {
     ///
     /// # Errors
     /// It cannot be started, or ended at once; with the end of what it said.
-    pub(super) fn start(adapter: &Adapter, cpu: Option<usize>, this: &[String]) -> Result<Server> {
+    pub(super) fn start(
+        adapter: &Adapter,
+        cpu: Option<usize>,
+        this: &[String],
+        signals: &Signals,
+    ) -> Result<Server> {
         let Some(launch) = &adapter.server else {
             return Err(Error::new(format_args!(
                 "{} cannot be started",
@@ -81,7 +86,7 @@ impl Server {
             addr,
             temp,
         };
-        server.wait_until_up(adapter)?;
+        server.wait_until_up(adapter, signals)?;
         Ok(server)
     }
 
@@ -89,9 +94,10 @@ impl Server {
         self.child.id()
     }
 
-    fn wait_until_up(&mut self, adapter: &Adapter) -> Result<()> {
+    fn wait_until_up(&mut self, adapter: &Adapter, signals: &Signals) -> Result<()> {
         let deadline = Instant::now() + START;
         while TcpStream::connect_timeout(&self.addr, LOOK).is_err() {
+            signals.check()?;
             if self.has_ended(LOOK)? {
                 return Err(Error::new(format_args!(
                     "{} ended at once:\n{}",

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::adapter::Transport;
 use crate::error::{Error, Result};
-use crate::host;
+use crate::host::{self, Signals};
 use crate::load::{Engine, Setup};
 use crate::report::Outcome;
 use crate::scenario::{self, Params};
@@ -24,6 +24,9 @@ const OTHER_FILES: u64 = 64;
 const GRACE: Duration = Duration::from_secs(120);
 /// Between two reports of how far it is.
 const SAY_EVERY: Duration = Duration::from_millis(200);
+
+/// Between two looks at whether a signal came.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// What a load does.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -115,10 +118,12 @@ fn tell(line: &Line) {
 /// Runs a job in a process of its own. `this` starts this program's commands.
 ///
 /// # Errors
-/// The load failed, or took two minutes longer than `takes` seconds.
+/// The load failed, or took two minutes longer than `takes` seconds, or a signal
+/// asks to end; it has been ended then.
 pub(super) fn run(
     job: &Job,
     this: &[String],
+    signals: &Signals,
     takes: f64,
     say: &mut scenario::Say<'_>,
 ) -> Result<Outcome> {
@@ -149,8 +154,13 @@ pub(super) fn run(
     });
     let deadline = Instant::now() + Duration::from_secs_f64(takes) + GRACE;
     let outcome = loop {
+        if let Err(ended) = signals.check() {
+            let _ = child.kill();
+            break Err(ended);
+        }
         let left = deadline.saturating_duration_since(Instant::now());
-        match receive.recv_timeout(left) {
+        match receive.recv_timeout(left.min(LOOK)) {
+            Err(RecvTimeoutError::Timeout) if left > LOOK => {}
             Ok(text) => match serde_json::from_str(&text)? {
                 Line::Doing(what, part) => say(&what, part),
                 Line::Done(outcome) => break Ok(outcome),
