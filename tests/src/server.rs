@@ -142,6 +142,11 @@ impl TestServer {
         self.running.hub().stats()
     }
 
+    /// Keys that anyone listens to now.
+    pub fn keys(&self) -> usize {
+        self.running.hub().keys()
+    }
+
     /// Connections now.
     pub fn connections(&self) -> usize {
         self.running.connections()

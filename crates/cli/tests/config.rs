@@ -80,6 +80,10 @@ fn shown(
     command.args(in_file);
     command.envs(env.map(|value| (setting.env(), value)));
     command.args(flag.map(|value| format!("--{}={value}", setting.flag())));
+    if setting.key == "listen.proxy_protocol" {
+        // It is refused where nobody is believed.
+        command.arg("--access-proxies=10.0.0.0/8");
+    }
     let output = command.output().unwrap();
     let stdout = String::from_utf8(output.stdout).unwrap();
     let start = format!("{} = ", setting.key);
