@@ -96,9 +96,9 @@ pub fn tungstenite(role: Role, max_message: usize, stream: &[u8]) -> Reading {
             Ok(Message::Pong(data)) => Event::Pong(data),
             Ok(Message::Close(close)) => {
                 // Its own words for a code that it does not take.
-                refused = close
-                    .as_ref()
-                    .is_some_and(|close| close.reason.as_str() == PROTOCOL_VIOLATION);
+                refused = close.as_ref().is_some_and(|close| {
+                    u16::from(close.code) == 1002 && close.reason.as_str() == PROTOCOL_VIOLATION
+                });
                 if !refused {
                     events.push(closed(close));
                 }
