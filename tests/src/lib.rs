@@ -15,6 +15,7 @@ pub mod proxy;
 pub mod said;
 pub mod script;
 pub mod server;
+pub mod soak;
 pub mod sse;
 pub mod wait;
 pub mod wire;

@@ -12,6 +12,8 @@ cargo xtask conformance
     Autobahn's WebSocket cases, some minutes; writes tests/conformance/autobahn.txt
 cargo xtask fuzz [TARGET…] [--seconds N]
     every decoder, or these, under libFuzzer for a minute (or N seconds) each; needs a C++ compiler
+cargo xtask soak [--seconds N] [--seed S]
+    five minutes (or N seconds) of churn: memory, descriptors and tasks end where they began
 
 With CI=true in the environment a skip is a failure.";
 
@@ -31,6 +33,13 @@ pub(crate) enum Task {
     Tidy,
     /// Run Autobahn's cases.
     Conformance,
+    /// Run the churn.
+    Soak {
+        /// How long.
+        seconds: u64,
+        /// Who does what when.
+        seed: u64,
+    },
     /// Run the fuzz targets named, or all where none is.
     Fuzz {
         /// Names as typed; checked against the corpora by `fuzz`.
@@ -52,6 +61,7 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Task, String> {
             .next()
             .map_or(Ok(Task::Conformance), |extra| Err(unknown(extra))),
         Some("fuzz") => parse_fuzz(rest),
+        Some("soak") => parse_soak(rest),
         Some("test") => parse_test(rest),
         Some(other) => Err(format!("there is no task `{other}`")),
     }
@@ -102,6 +112,30 @@ fn parse_fuzz<'a>(mut rest: impl Iterator<Item = &'a str>) -> Result<Task, Strin
         };
     }
     Ok(Task::Fuzz { only, seconds })
+}
+
+fn parse_soak<'a>(mut rest: impl Iterator<Item = &'a str>) -> Result<Task, String> {
+    let (mut seconds, mut seed) = (300, 1);
+    while let Some(argument) = rest.next() {
+        let (name, value) = match argument.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (argument, None),
+        };
+        let goal = match name {
+            "--help" | "-h" => return Ok(Task::Help),
+            "--seconds" => &mut seconds,
+            "--seed" => &mut seed,
+            _ => return Err(unknown(argument)),
+        };
+        *goal = value
+            .or_else(|| rest.next())
+            .and_then(|value| value.parse().ok())
+            .ok_or_else(|| format!("{name} needs a number"))?;
+    }
+    match seconds {
+        1..=86_400 => Ok(Task::Soak { seconds, seed }),
+        _ => Err("--seconds is a number from 1 to 86400".to_owned()),
+    }
 }
 
 fn unknown(argument: &str) -> String {
@@ -155,6 +189,17 @@ mod tests {
         assert_eq!(parse(&words("fuzz")).unwrap(), task("", 60));
         let typed = "fuzz inflate --seconds 5 sse";
         assert_eq!(parse(&words(typed)).unwrap(), task("inflate sse", 5));
+    }
+
+    #[test]
+    fn churn_lasts_five_minutes_or_as_long_as_is_said() {
+        let soak = |seconds, seed| Task::Soak { seconds, seed };
+        assert_eq!(parse(&words("soak")).unwrap(), soak(300, 1));
+        let typed = "soak --seed=9 --seconds 20";
+        assert_eq!(parse(&words(typed)).unwrap(), soak(20, 9));
+        for wrong in ["--seconds", "--seconds 0", "--seed x", "--sed 1", "1"] {
+            assert!(parse(&words(&format!("soak {wrong}"))).is_err());
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The project's own tasks: `cargo xtask test` runs every suite, `cargo xtask tidy` the house
 //! rules alone, `cargo xtask conformance` the WebSocket cases, `cargo xtask fuzz` the decoders
-//! under arbitrary bytes.
+//! under arbitrary bytes, `cargo xtask soak` minutes of churn.
 
 mod args;
 mod cargo_json;
@@ -8,6 +8,7 @@ mod conformance;
 mod fuzz;
 mod process;
 mod setup;
+mod soak;
 mod tally;
 mod test;
 mod tidy;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         Ok(Task::Test { only }) => test::run(&root(), &only),
         Ok(Task::Conformance) => conformance::run(&root()),
         Ok(Task::Fuzz { only, seconds }) => fuzz::run(&root(), &only, seconds),
+        Ok(Task::Soak { seconds, seed }) => soak::run(&root(), seconds, seed),
         Ok(Task::Tidy) => tidy::run(&root()),
         Err(sentence) => {
             eprintln!("xtask: {sentence}\n\n{}", args::HELP);

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
+use crate::soak;
 use crate::tally::Tally;
 use crate::tidy;
 
@@ -65,6 +66,11 @@ const STAGES: &[Stage] = &[
         name: "mutants",
         about: "the simulation finds every deliberate bug",
         run: sim::mutants,
+    },
+    Stage {
+        name: "soak",
+        about: "a few seconds of churn (cargo xtask soak is five minutes)",
+        run: |context| soak::churn(&context.root, 4, 1),
     },
     Stage {
         name: "clients",

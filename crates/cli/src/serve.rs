@@ -28,6 +28,9 @@ Examples:
   fanwire serve --open --listen 0.0.0.0:3000 --allow-origin https://example.org
   fanwire serve --config fanwire.toml
 
+SIGTERM or Ctrl-C stops it, streams one after the other; a second one at once.
+SIGUSR1 prints its figures on stderr.
+
 --help lists every setting, -h the everyday ones.")]
 pub(crate) struct Serve {
     /// The configuration file
@@ -108,6 +111,8 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(unhandled)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(unhandled)?;
 
+    let mut figures = signal(SignalKind::user_defined1()).map_err(unhandled)?;
+
     let greeting = Greeting::of(&config);
     let server = Server::new(config).map_err(Failure::new)?;
     let running = server.start().await.map_err(Failure::new)?;
@@ -122,7 +127,16 @@ async fn serve(config: Config) -> Result<(), Failure> {
             _ = terminate.recv() => SIGTERM,
         }
     };
-    asked().await;
+    let telling = async {
+        while figures.recv().await.is_some() {
+            say(format_args!("{}", figures_of(&running)));
+        }
+        std::future::pending().await
+    };
+    tokio::select! {
+        _ = asked() => {}
+        () = telling => {}
+    }
     let connections = running.connections();
     say(format_args!(
         "stopping: {connections} connections are told to come back; again to end at once"
@@ -141,6 +155,28 @@ async fn serve(config: Config) -> Result<(), Failure> {
             Err(Failure::Signalled(signal))
         }
     }
+}
+
+/// What SIGUSR1 prints: one line of names and numbers.
+fn figures_of(running: &fanwire::Running) -> String {
+    let connections = running.connections();
+    let fanwire::Stats {
+        subscribers,
+        behind,
+        outbox_bytes,
+        queued,
+        credit_out,
+        reads,
+        deliveries,
+        gaps,
+        faults,
+        ..
+    } = running.hub().stats();
+    format!(
+        "figures: connections {connections} subscribers {subscribers} behind {behind} \
+         outbox_bytes {outbox_bytes} queued {queued} credit_out {credit_out} reads {reads} \
+         deliveries {deliveries} gaps {gaps} faults {faults}"
+    )
 }
 
 const SIGINT: u8 = 2;

@@ -20,6 +20,7 @@ mod p7_refusals;
 mod p8_access;
 mod polling;
 mod proxies;
+mod storm;
 mod table;
 mod ws_deflate;
 mod ws_frames;
