@@ -14,6 +14,8 @@
 //! of settings; [`server_options`] is how `pub` and `sub` reach a server;
 //! [`failure`] is what a command that failed tells, [`output`] how it is said.
 
+#[cfg(feature = "mimalloc")]
+mod allocator;
 mod bench;
 mod check_config;
 mod completions;
@@ -32,10 +34,6 @@ mod subscribe;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-
-#[cfg(feature = "mimalloc")]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Publish once; every client hears it, in the same order, over WebSocket,
 /// Server-Sent Events and long polling.
@@ -77,6 +75,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    #[cfg(feature = "mimalloc")]
+    allocator::give_back();
     let done = match Cli::parse().command {
         Command::Serve(args) => serve::run(*args),
         Command::Publish(args) => publish::run(*args),
