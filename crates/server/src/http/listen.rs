@@ -1,6 +1,8 @@
 //! `GET /c/…`: streams, polls, history (`PROTOCOL.md`, sections 2, 4, 5, 6).
 
+use std::cell::RefCell;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use fanwire_core::error::{Code, Refusal};
@@ -139,8 +141,28 @@ fn stream_head(chunked: bool, dress: &Dress) -> Bytes {
     head.into()
 }
 
-/// A poll's head; its length and the empty line come with the answer.
+thread_local! {
+    /// The head of nearly all polls, and the second of its date.
+    static POLL_HEAD: RefCell<(u64, Bytes)> = const { RefCell::new((0, Bytes::new())) };
+}
+
+/// A poll's head; its length and the empty line come with the answer. For
+/// programs it is the same for everyone within a second.
 fn poll_head(close: bool, dress: &Dress) -> Bytes {
+    if close || dress.origin.is_some() || !dress.no_store {
+        return make_poll_head(close, dress);
+    }
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let second = since.map_or(0, |since| since.as_secs());
+    POLL_HEAD.with_borrow_mut(|(made, head)| {
+        if *made != second || head.is_empty() {
+            (*made, *head) = (second, make_poll_head(close, dress));
+        }
+        head.clone()
+    })
+}
+
+fn make_poll_head(close: bool, dress: &Dress) -> Bytes {
     let mut response = Response::new(());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -185,5 +207,23 @@ mod tests {
         assert!(head.ends_with("\r\n") && !head.ends_with("\r\n\r\n"));
         assert!(!head.contains("connection:"));
         assert!(text(&poll_head(true, &Dress::default())).contains("connection: close\r\n"));
+        // The one that is kept says what a new one would.
+        let dress = Dress {
+            no_store: true,
+            ..Dress::default()
+        };
+        let undated = |head: &Bytes| {
+            let text = text(head);
+            let at = text.find("date: ").unwrap();
+            (text[..at].to_owned(), text.len())
+        };
+        let made = undated(&make_poll_head(false, &dress));
+        assert_eq!(undated(&poll_head(false, &dress)), made);
+        assert_eq!(undated(&poll_head(false, &dress)), made);
+        let page = Dress {
+            origin: Some(HeaderValue::from_static("https://a.org")),
+            ..dress
+        };
+        assert!(text(&poll_head(false, &page)).contains("https://a.org"));
     }
 }

@@ -102,7 +102,8 @@ impl Shard {
         let preface = std::mem::take(&mut sub.preface);
         sub.ending = Some((End::Answered, until));
         let form = sub.form;
-        let answer = self.encoder(form).answer(&preface, &units, cursor);
+        let encoder = self.encoder(form);
+        let answer = self.answers.of(form, preface, units, cursor, &*encoder);
         let Some(sub) = self.slots[slot as usize].as_deref_mut() else {
             return;
         };

@@ -5,6 +5,7 @@
 //! connection once, with one vectored write, at most 64 in a turn; those made
 //! dirty by small fan-outs first, the bulk guaranteed every other turn.
 
+mod answers;
 mod catchup;
 mod deliver;
 mod drain;
@@ -31,6 +32,7 @@ use crate::broker::BrokerFuture;
 use crate::clock::Instant;
 use crate::cursor::{Cursor, Lineage, Seq};
 use crate::mutant;
+use answers::Answers;
 use drain::Draining;
 use members::{Members, Slot};
 use sub::{Behind, State, Sub};
@@ -38,6 +40,8 @@ use timers::Timers;
 
 /// Entries taken from the inbox before the shard writes again.
 const ENTRIES_PER_TURN: usize = 1024;
+/// Room for so many entries or subscribers is kept through quiet times.
+const KEPT_ENTRIES: usize = 256;
 /// Connections written to in one turn, before others get the core.
 const WRITES_PER_TURN: usize = 64;
 /// Up to so many subscribers, a publication counts as a small fan-out.
@@ -78,6 +82,7 @@ pub struct Shard {
     generation: u64,
     volatiles: u64,
     cache: EncodeCache,
+    answers: Answers,
     /// Streams are ending one after the other.
     draining: Option<Draining>,
     now: Instant,
@@ -135,6 +140,7 @@ impl Shard {
             generation: 0,
             volatiles: 0,
             cache: EncodeCache::new(),
+            answers: Answers::default(),
             draining: None,
             now,
             tally: Tally::default(),
@@ -172,15 +178,32 @@ impl Shard {
         self.drain_some();
         self.flush_some();
         self.on_answered();
+        self.answers.rest();
         self.publish_tally();
         let again =
             !self.inbox.is_empty() || !self.dirty_small.is_empty() || !self.dirty_bulk.is_empty();
-        if !again && self.inbox.capacity() > 4 * ENTRIES_PER_TURN {
-            self.inbox = VecDeque::new();
+        if !again {
+            self.give_back();
         }
         Turn {
             again,
             sleep_until: self.timers.next().into_iter().chain(self.drains_at()).min(),
+        }
+    }
+
+    /// Gives back what a flood has left, where nothing waits.
+    fn give_back(&mut self) {
+        if self.inbox.capacity() > KEPT_ENTRIES {
+            self.inbox = VecDeque::new();
+        }
+        let idle = self.tally.subscribers == 0 && self.draining.is_none();
+        if idle && self.slots.capacity() > KEPT_ENTRIES {
+            // Nobody is in line to be written to: no slot is named anywhere.
+            self.slots = Vec::new();
+            self.free = Vec::new();
+            self.by_id = HashMap::default();
+            self.dirty_small = VecDeque::new();
+            self.dirty_bulk = VecDeque::new();
         }
     }
 
