@@ -48,8 +48,9 @@ fn memory_is_back_after_a_flood_of_streams() {
         assert!(full - before > STREAMS as i64, "{before} {full}");
         drop(streams);
         let begun = Instant::now();
-        // A third may stay: the maps and lists that a next flood would need.
-        while held(&served) - before > (full - before) / 3 {
+        // Pages that something long-lived stands on stay: a third of so small a
+        // flood. An allocator that gives nothing back keeps three quarters.
+        while held(&served) - before > (full - before) / 2 {
             assert!(
                 begun.elapsed() < PATIENCE,
                 "{before} {full} {}",
