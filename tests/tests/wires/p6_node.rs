@@ -196,6 +196,10 @@ async fn p6_connections_one_past_the_limit_are_told_and_come_in_when_one_leaves(
         "{:?}",
         put_off.retry
     );
+    // A page would never see the status of a handshake.
+    let mut ws = Ws::open(server.addr, "/c/a", &[]).await;
+    let (code, reason) = ws.closed().await;
+    assert!(code == 3504 && !reason.is_empty(), "{code} {reason}");
     // The three go on.
     streams.pop();
     let mut http = within("room for one more", async {

@@ -25,7 +25,10 @@ once!(
     r1_a_proxy_without_a_good_header_is_closed,
     h12_a_proxy_protocol_line_of_anyone_else_is_400,
 );
-modes!(r1_r2_r3_behind_a_proxy_the_forwarded_address_is_limited);
+modes!(
+    r1_r2_r3_behind_a_proxy_the_forwarded_address_is_limited,
+    r3_polls_on_one_connection_are_each_for_whom_they_are_sent,
+);
 
 /// Loopback is a proxy, and an address may have two of anything.
 fn proxied(config: &mut Config) {
@@ -153,6 +156,35 @@ async fn r1_an_answered_request_gives_its_place_back(variant: Variant) {
         assert_eq!(gone.status, 400);
         let waited = http.ask("GET", "/c/a?wait=0", here, b"").await;
         assert_eq!(waited.status, 200);
+    }
+}
+
+async fn r3_polls_on_one_connection_are_each_for_whom_they_are_sent(variant: Variant) {
+    let server = TestServer::with(variant, |config| {
+        proxied(config);
+        config.limits.connections_per_ip = 1;
+    })
+    .await;
+    let clients = ["203.0.113.1", "203.0.113.2"];
+    let mut proxy = Http::connect(server.addr).await;
+    let mut other = Http::connect(server.addr).await;
+    for round in 0..6 {
+        let from = [
+            ("Host", &b"localhost"[..]),
+            ("X-Forwarded-For", clients[round % 2].as_bytes()),
+        ];
+        let poll = request("GET", "/c/a?wait=55", &from, b"");
+        proxy.wire.send(&poll).await.unwrap();
+        until("the poll to park", || {
+            (server.stats().subscribers == 1).then_some(())
+        })
+        .await;
+        let same = &[("X-Forwarded-For", clients[round % 2])];
+        let refused = other.ask("GET", "/c/a", same, b"").await;
+        refused.refused(429, "connection_limit");
+        let next = &[("X-Forwarded-For", clients[(round + 1) % 2])];
+        other.ask("POST", "/c/a", next, b"hi").await.id();
+        assert_eq!(proxy.answer().await.unwrap().status, 200);
     }
 }
 

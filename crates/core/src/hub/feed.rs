@@ -64,6 +64,10 @@ impl FeedState {
             counts[shard] = counts[shard].saturating_sub(1);
             if counts.iter().all(|count| *count == 0) {
                 self.interest.remove(key);
+                // A flood of names must not be paid for when it is over.
+                if self.interest.len() * 8 < self.interest.capacity() {
+                    self.interest.shrink_to(self.interest.len() * 2 + 64);
+                }
             }
         }
     }
@@ -99,5 +103,30 @@ impl FeedState {
         self.waiting = waiting;
         let reached: Vec<(Seq, Waker)> = reached;
         reached.into_iter().map(|(_, waker)| waker).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::cursor::Epoch;
+
+    #[test]
+    fn x5_the_table_of_names_shrinks_when_a_flood_is_over() {
+        let mut feed = FeedState::new(Seq(0), Lineage::fresh(Epoch(1)));
+        let key = |at: usize| Key::channel(&at.to_string()).unwrap();
+        for at in 0..100_000 {
+            feed.listen(&key(at), 1, 2);
+        }
+        assert_eq!(feed.keys(), 100_000);
+        for at in 1..100_000 {
+            feed.leave(&key(at), 1);
+        }
+        let capacity = feed.interest.capacity();
+        assert!(feed.keys() == 1 && capacity < 256, "room for {capacity}");
+        let mut marks = [false; 2];
+        feed.interested(&[key(0)], &mut marks);
+        assert_eq!(marks, [false, true]);
     }
 }

@@ -39,6 +39,10 @@ impl Members {
             }
             if list.is_empty() {
                 self.lists.remove(key);
+                // A flood of names must not be paid for when it is over.
+                if self.lists.len() * 8 < self.lists.capacity() {
+                    self.lists.shrink_to(self.lists.len() * 2 + 64);
+                }
             } else if list.capacity() > 64 && list.len() * 4 < list.capacity() {
                 list.shrink_to(list.len() * 2);
             }
