@@ -18,7 +18,12 @@ use crate::cursor::{CursorText, GapReason, GapStart, Resolved, Seq};
 impl Shard {
     /// Finds the start of a new subscriber.
     pub(super) fn open(&mut self, slot: Slot) {
+        self.start(slot);
+        // Only now: most are live in the same turn, and armed for that already.
         self.schedule(slot);
+    }
+
+    fn start(&mut self, slot: Slot) {
         let pos = self.pos;
         let Some(start) = self.start_of(slot) else {
             return;
