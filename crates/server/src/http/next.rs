@@ -34,7 +34,7 @@ pub(super) static BACK: Back = Back {
     next,
 };
 
-fn next(app: &Arc<App>, peer: &Arc<Peer>, read: &Bytes) -> Option<(Departure, usize)> {
+fn next(app: &Arc<App>, peer: &Arc<Peer>, read: &Bytes) -> Option<(Box<Departure>, usize)> {
     let (head, len) = parse(read)?;
     let limits = &app.config.http;
     if len >= limits.header_bytes || head.headers.len() > limits.header_count {
@@ -46,7 +46,7 @@ fn next(app: &Arc<App>, peer: &Arc<Peer>, read: &Bytes) -> Option<(Departure, us
     match judged.poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(Ok(Reply::Departs(departure))) => {
             matches!(departure.purpose, Purpose::Poll { close: false, .. })
-                .then_some((*departure, len))
+                .then_some((departure, len))
         }
         _ => None,
     }

@@ -47,7 +47,7 @@ pub(crate) struct Back {
 }
 
 /// See [`Back::next`].
-pub(crate) type Judge = fn(&Arc<App>, &Arc<Peer>, &Bytes) -> Option<(Departure, usize)>;
+pub(crate) type Judge = fn(&Arc<App>, &Arc<Peer>, &Bytes) -> Option<(Box<Departure>, usize)>;
 
 /// As what a socket goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -113,7 +113,7 @@ impl Resting {
             .back
             .and_then(|back| (back.next)(&self.app, &self.peer, &read));
         Poll::Ready(match next {
-            Some((departure, len)) => Next::Poll(Box::new(departure), read.slice(len..)),
+            Some((departure, len)) => Next::Poll(departure, read.slice(len..)),
             None => Next::Http(read),
         })
     }
