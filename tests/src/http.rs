@@ -223,6 +223,11 @@ impl Http {
         }
     }
 
+    /// Connects, and speaks HTTP/2 over a bridge.
+    pub async fn connect2(to: SocketAddr) -> Self {
+        Self::over(crate::http2::connect(to).await, to)
+    }
+
     /// Takes over a connection.
     pub fn over(wire: Wire, to: SocketAddr) -> Self {
         Self {

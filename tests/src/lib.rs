@@ -7,7 +7,9 @@
 
 pub mod base64;
 pub mod chaos;
+pub mod frames;
 pub mod http;
+pub mod http2;
 pub mod listener;
 pub mod memory;
 pub mod poll;

@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use crate::http::{Head, request};
+use crate::http::{Head, Http, request};
+use crate::http2;
 use crate::poll::Poller;
 use crate::said::{Gap, Heard, Ready, Said};
 use crate::sse::Sse;
@@ -22,6 +23,10 @@ pub enum Transport {
     WsEnvelope,
     /// WebSocket, data only; one channel.
     WsRaw,
+    /// Event stream over HTTP/2; with one channel, raw.
+    SseHttp2,
+    /// Long poll over HTTP/2.
+    PollHttp2,
 }
 
 /// A listener.
@@ -36,13 +41,27 @@ pub enum Listener {
 }
 
 impl Transport {
-    /// Those that carry cursors.
+    /// Those that carry cursors, each once.
     pub const RESUMING: [Self; 4] = [
         Self::SseRaw,
         Self::SseEnvelope,
         Self::Poll,
         Self::WsEnvelope,
     ];
+
+    /// Whether it is a long poll.
+    pub fn is_poll(self) -> bool {
+        matches!(self, Self::Poll | Self::PollHttp2)
+    }
+
+    /// Whether it is an event stream.
+    pub fn is_sse(self) -> bool {
+        matches!(self, Self::SseRaw | Self::SseEnvelope | Self::SseHttp2)
+    }
+
+    fn is_http2(self) -> bool {
+        matches!(self, Self::SseHttp2 | Self::PollHttp2)
+    }
 
     /// Whether messages come with ids.
     pub fn has_ids(self) -> bool {
@@ -75,21 +94,25 @@ impl Listener {
     /// # Panics
     /// On a poll, or where it is refused.
     pub async fn lazy(transport: Transport, to: SocketAddr, channel: &str) -> Self {
-        let mut wire = Wire::connect_from(IpAddr::V4(Ipv4Addr::LOCALHOST), to, 4096).await;
+        let mut wire = if transport.is_http2() {
+            http2::connect_lazy(to).await
+        } else {
+            Wire::connect_from(IpAddr::V4(Ipv4Addr::LOCALHOST), to, 4096).await
+        };
         let host = to.to_string();
         let target = format!("/c/{channel}");
         let asked = match transport {
-            Transport::SseRaw => format!("{target}?format=sse"),
+            Transport::SseRaw | Transport::SseHttp2 => format!("{target}?format=sse"),
             Transport::SseEnvelope => format!("{target}?format=sse,envelope"),
             Transport::WsEnvelope => format!("{target}?format=envelope"),
             _ => target,
         };
         let bytes = match transport {
-            Transport::SseRaw | Transport::SseEnvelope => {
+            Transport::SseRaw | Transport::SseEnvelope | Transport::SseHttp2 => {
                 request("GET", &asked, &[("Host", host.as_bytes())], b"")
             }
             Transport::WsRaw | Transport::WsEnvelope => upgrade(to, &asked, &[]),
-            Transport::Poll => panic!("a poll does not fall behind"),
+            Transport::Poll | Transport::PollHttp2 => panic!("a poll does not fall behind"),
         };
         let _ = wire.send(&bytes).await;
         let head = match Head::read(&mut wire).await {
@@ -97,7 +120,7 @@ impl Listener {
             Err(ending) => panic!("{asked}: {ending:?}"),
         };
         match (transport, head.status) {
-            (Transport::SseRaw, 200) => Self::Sse(Sse::over(wire, head)),
+            (Transport::SseRaw | Transport::SseHttp2, 200) => Self::Sse(Sse::over(wire, head)),
             (Transport::SseEnvelope, 200) => Self::Sse(Sse::over(wire, head).enveloped(true)),
             (Transport::WsRaw, 101) => Self::Ws(Ws::over(wire, head)),
             (_, 101) => Self::Ws(Ws::over(wire, head).enveloped(true)),
@@ -125,7 +148,7 @@ impl Listener {
         cursor: &str,
     ) -> Result<Self, Said> {
         match transport {
-            Transport::SseRaw | Transport::SseEnvelope => {
+            transport if transport.is_sse() => {
                 let headers: [(&str, &[u8]); 1] = [("Last-Event-ID", cursor.as_bytes())];
                 Self::try_open(transport, to, list, "", &headers).await
             }
@@ -150,7 +173,7 @@ impl Listener {
         let mark = if query.is_empty() { "" } else { "?" };
         let target = format!("/c/{list}{mark}{query}");
         match transport {
-            Transport::SseRaw | Transport::SseEnvelope => {
+            Transport::SseRaw | Transport::SseEnvelope | Transport::SseHttp2 => {
                 let enveloped = transport == Transport::SseEnvelope;
                 let mark = if query.is_empty() { "?" } else { "&" };
                 let form = if enveloped {
@@ -159,14 +182,20 @@ impl Listener {
                     "format=sse"
                 };
                 let target = format!("{target}{mark}{form}");
-                match Sse::try_open(to, &target, headers).await {
+                let http = if transport.is_http2() {
+                    Http::connect2(to).await
+                } else {
+                    Http::connect(to).await
+                };
+                match Sse::try_open_over(http, to, &target, headers).await {
                     Ok(Ok(sse)) => Ok(Self::Sse(sse.enveloped(enveloped || list.contains(',')))),
                     Ok(Err(answer)) => panic!("{target}: {} {}", answer.status, answer.text()),
                     Err(_) => Err(Said::Cut),
                 }
             }
-            Transport::Poll => {
-                let mut poller = Poller::new(to, &format!("/c/{list}"), query);
+            Transport::Poll | Transport::PollHttp2 => {
+                let mut poller =
+                    Poller::new(to, &format!("/c/{list}"), query).over_http2(transport.is_http2());
                 for (name, value) in headers {
                     poller = poller.first_header(name, value);
                 }

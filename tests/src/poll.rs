@@ -17,6 +17,7 @@ pub struct Poller {
     target: String,
     headers: Vec<(String, Vec<u8>)>,
     http: Option<Http>,
+    http2: bool,
     queue: VecDeque<Said>,
     /// The query of the first request.
     first: String,
@@ -40,6 +41,7 @@ impl Poller {
             target: format!("{target}{mark}"),
             headers: Vec::new(),
             http: None,
+            http2: false,
             queue: VecDeque::new(),
             first: first.to_owned(),
             after: None,
@@ -47,6 +49,13 @@ impl Poller {
             wait: 20,
             answers: 0,
         }
+    }
+
+    /// Polls over HTTP/2.
+    #[must_use]
+    pub fn over_http2(mut self, yes: bool) -> Self {
+        self.http2 = yes;
+        self
     }
 
     /// Adds a header to the first request.
@@ -106,6 +115,7 @@ impl Poller {
         let target = format!("{}wait={}{mark}{start}", self.target, self.wait);
         let mut http = match self.http.take() {
             Some(http) => http,
+            None if self.http2 => Http::connect2(self.to).await,
             None => Http::connect(self.to).await,
         };
         let host = self.to.to_string();

@@ -73,7 +73,20 @@ impl Sse {
         target: &str,
         headers: &[(&str, &[u8])],
     ) -> Result<Result<Self, Answer>, Ending> {
-        let mut http = Http::connect(to).await;
+        let http = Http::connect(to).await;
+        Self::try_open_over(http, to, target, headers).await
+    }
+
+    /// The same, on a connection that is there already.
+    ///
+    /// # Errors
+    /// How the connection ended before the head was whole.
+    pub async fn try_open_over(
+        mut http: Http,
+        to: SocketAddr,
+        target: &str,
+        headers: &[(&str, &[u8])],
+    ) -> Result<Result<Self, Answer>, Ending> {
         let host = to.to_string();
         let mut all: Vec<(&str, &[u8])> = Vec::new();
         if !headers

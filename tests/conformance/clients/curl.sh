@@ -1,16 +1,20 @@
 #!/usr/bin/env bash
-# curl, unmodified: everything in the protocol can be tried with it. Prints TAP.
+# curl, unmodified: everything in the protocol can be tried with it. Arguments are
+# given to every request for the server. Prints TAP.
 set -uo pipefail
 
 curl="${FANWIRE_CURL:-curl}"
 base="$FANWIRE_URL"
 control="$FANWIRE_CONTROL"
+options=("$@")
+name="curl${*:+ $*}"
 # Seconds that one thing may take.
 wait=20
 tests=0
 why=""
 
-request() { "$curl" --silent --show-error --max-time "$wait" "$@"; }
+ask() { "$curl" --silent --show-error --max-time "$wait" "$@"; }
+request() { ask "${options[@]}" "$@"; }
 fresh() { echo "$1-$RANDOM$RANDOM"; }
 
 # Fails the running test unless both are equal.
@@ -32,7 +36,7 @@ member() { sed -n "s/.*\"$2\":\"\([^\"]*\)\".*/\1/p" <<<"$1" | head -n 1; }
 
 # Opens an event stream as file descriptor $stream.
 open_stream() {
-    exec {stream}< <(exec "$curl" --silent --no-buffer --max-time 120 \
+    exec {stream}< <(exec "$curl" --silent --no-buffer --max-time 120 "${options[@]}" \
         --header 'Accept: text/event-stream' "$@")
 }
 close_stream() { exec {stream}<&-; }
@@ -81,7 +85,7 @@ resumes_by_last_event_id_after_a_cut() {
     read_until 'id: ' || return 1
     id="${line#id: }"
     read_until 'data: message 0' || return 1
-    request --data '{"messages":[{"channel":"'"$channel"'","body":"message 1"},{"channel":"'"$channel"'","body":"message 2"}]}' \
+    ask --data '{"messages":[{"channel":"'"$channel"'","body":"message 1"},{"channel":"'"$channel"'","body":"message 2"}]}' \
         "$control/control/outage" >/dev/null || return 1
     while IFS= read -r -t "$wait" -u "$stream" line; do
         why="the stream went on over the cut with '$line'"
@@ -169,9 +173,9 @@ for test in publishes_and_reads_history hears_an_event_stream resumes_by_last_ev
     tests=$((tests + 1))
     why="curl ended with an error"
     if "$test"; then
-        echo "ok curl: ${test//_/ }"
+        echo "ok $name: ${test//_/ }"
     else
-        echo "not ok curl: ${test//_/ } # ${why//$'\n'/ }"
+        echo "not ok $name: ${test//_/ } # ${why//$'\n'/ }"
     fi
 done
 echo "1..$tests"

@@ -21,6 +21,8 @@ const clients = [
   ['ws', node, ['ws.mjs']],
   ['websockets', python, ['websockets_client.py']],
   ['curl', 'bash', ['curl.sh']],
+  ['curl over HTTP/2', 'bash', ['curl.sh', '--http2-prior-knowledge']],
+  ['node http2', node, ['http2.mjs']],
 ];
 
 /** Runs one client with a server of its own and hands on its TAP lines; gives their number. */

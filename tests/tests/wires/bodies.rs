@@ -117,7 +117,10 @@ fn check(transport: Transport, published: &Published, heard: &Heard) {
     let content_type = published.content_type.unwrap_or("text/plain");
     let textual = content_type.starts_with("text/") || content_type.contains("form");
     let json = content_type.starts_with("application/json");
-    let enveloped = !matches!(transport, Transport::SseRaw | Transport::WsRaw);
+    let enveloped = !matches!(
+        transport,
+        Transport::SseRaw | Transport::SseHttp2 | Transport::WsRaw
+    );
     if enveloped {
         let (kind, data) = match (textual, json, published.args) {
             (true, ..) => (Kind::Text, utf8.clone()),

@@ -5,6 +5,8 @@
 mod alive;
 mod bodies;
 mod drain;
+mod http2;
+mod http2_bounds;
 mod p1_order;
 mod p2_resume;
 mod p3_gaps;

@@ -274,7 +274,7 @@ async fn p3_every_channel_of_the_url_has_its_gap(variant: Variant, transport: Tr
             Said::Heard(message) => heard.push((message.plain(), message.id)),
             // Polls are stateless: until the cursor is past the loss it is told
             // again.
-            Said::Gap(gap) if transport == Transport::Poll => {
+            Said::Gap(gap) if transport.is_poll() => {
                 assert!(
                     channels.contains(&gap.channel) && heard.len() == 1,
                     "{gap:?}"

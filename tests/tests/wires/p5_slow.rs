@@ -17,7 +17,10 @@ variants!(
     p5_a_reader_without_progress_is_closed_and_comes_back_by_its_last_id,
     p5_a_slow_reader_catches_up_from_history_without_a_gap,
 );
-once!(p5_a_poll_answer_of_one_large_message_passes);
+once!(
+    p5_a_poll_answer_of_one_large_message_passes,
+    p5_a_slow_reader_over_http2_catches_up_from_history_without_a_gap,
+);
 
 /// A namespace that keeps everything these tests publish.
 fn roomy(config: &mut fanwire::Config) {
@@ -54,8 +57,16 @@ fn number(text: &str) -> usize {
 }
 
 async fn p5_a_slow_reader_catches_up_from_history_without_a_gap(variant: Variant) {
+    catches_up(variant, Transport::SseRaw).await;
+}
+
+async fn p5_a_slow_reader_over_http2_catches_up_from_history_without_a_gap(variant: Variant) {
+    catches_up(variant, Transport::SseHttp2).await;
+}
+
+async fn catches_up(variant: Variant, transport: Transport) {
     let server = TestServer::with(variant, roomy).await;
-    let mut slow = Listener::lazy(Transport::SseRaw, server.addr, "big:a").await;
+    let mut slow = Listener::lazy(transport, server.addr, "big:a").await;
     let mut quick = Listener::open(Transport::WsEnvelope, server.addr, "big:a", "").await;
     let reader = tokio::spawn(async move {
         let mut texts = Vec::new();

@@ -32,7 +32,7 @@ async fn x9_a_thousand_clients_that_come_back_at_once_are_whole_while_messages_f
     for _ in 0..clients / 10 {
         // Ten clients share what the first saw: who opens costs more than who returns.
         let mut listener = Listener::open(transport, addr, "a", "").await;
-        if transport != Transport::Poll {
+        if !transport.is_poll() {
             listener.ready().await;
         }
         let Some(last) = listener.last() else {

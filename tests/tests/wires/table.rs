@@ -75,6 +75,7 @@ macro_rules! cells {
         mod $name {
             $crate::table::transports!($name: sse_raw SseRaw, sse_envelope SseEnvelope,
                 poll Poll, ws_envelope WsEnvelope, ws_raw WsRaw);
+            $crate::table::http2!($name: sse_http2 SseHttp2, poll_http2 PollHttp2);
         }
     )+ };
 }
@@ -85,6 +86,7 @@ macro_rules! resuming {
         mod $name {
             $crate::table::transports!($name: sse_raw SseRaw, sse_envelope SseEnvelope,
                 poll Poll, ws_envelope WsEnvelope);
+            $crate::table::http2!($name: sse_http2 SseHttp2, poll_http2 PollHttp2);
         }
     )+ };
 }
@@ -94,7 +96,7 @@ macro_rules! resuming_modes {
     ($($name:ident),+ $(,)?) => { $(
         mod $name {
             $crate::table::resuming_modes!(@ $name: sse_raw SseRaw, sse_envelope SseEnvelope,
-                poll Poll, ws_envelope WsEnvelope);
+                poll Poll, ws_envelope WsEnvelope, sse_http2 SseHttp2, poll_http2 PollHttp2);
         }
     )+ };
     (@ $test:ident: $($name:ident $transport:ident),+) => { $(
@@ -121,6 +123,7 @@ macro_rules! readied {
         mod $name {
             $crate::table::transports!($name: sse_raw SseRaw, sse_envelope SseEnvelope,
                 ws_envelope WsEnvelope);
+            $crate::table::http2!($name: sse_http2 SseHttp2);
         }
     )+ };
 }
@@ -130,6 +133,28 @@ macro_rules! transports {
         mod $name {
             $crate::table::four!(super::super::$test,
                 fanwire_tests::listener::Transport::$transport);
+        }
+    )+ };
+}
+
+/// HTTP/2 is always written by tasks.
+macro_rules! http2 {
+    ($test:ident: $($name:ident $transport:ident),+) => { $(
+        mod $name {
+            #[test]
+            fn memory() {
+                $crate::table::run(super::super::$test(
+                    fanwire_tests::server::Variant::MEMORY,
+                    fanwire_tests::listener::Transport::$transport,
+                ));
+            }
+            #[test]
+            fn chaos() {
+                $crate::table::run(super::super::$test(
+                    fanwire_tests::server::Variant::CHAOS,
+                    fanwire_tests::listener::Transport::$transport,
+                ));
+            }
         }
     )+ };
 }
@@ -156,5 +181,6 @@ macro_rules! four {
 }
 
 pub(crate) use {
-    cells, faults, four, modes, once, readied, resuming, resuming_modes, transports, variants,
+    cells, faults, four, http2, modes, once, readied, resuming, resuming_modes, transports,
+    variants,
 };

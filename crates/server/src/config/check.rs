@@ -191,6 +191,11 @@ fn bounds(config: &Config, problems: &mut Problems) {
         "is 8KiB to 1MiB",
     );
     at_most(
+        "http2.max_streams",
+        config.http2.max_streams <= 1000,
+        "is at most 1000",
+    );
+    at_most(
         "http.header_count",
         http.header_count <= 1000,
         "is at most 1000",

@@ -31,7 +31,7 @@ pub use problem::{Problem, Problems};
 pub use rules::{NamedRules, Who};
 pub use secret::Secret;
 pub use settings::{
-    Access, ForTests, GROUPS, Http, Limits, Listen, NamespaceRules, Poll, Rules, Sse, Ws,
+    Access, ForTests, GROUPS, Http, Http2, Limits, Listen, NamespaceRules, Poll, Rules, Sse, Ws,
 };
 
 /// Everything that can be set. `Debug` shows no secret.
@@ -43,8 +43,10 @@ pub struct Config {
     pub access: Access,
     /// The rules of the default namespace.
     pub rules: Rules,
-    /// HTTP/1.1.
+    /// HTTP.
     pub http: Http,
+    /// HTTP/2.
+    pub http2: Http2,
     /// WebSocket.
     pub ws: Ws,
     /// Server-Sent Events.

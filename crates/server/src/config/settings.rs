@@ -92,7 +92,7 @@ settings! {
         conflate: bool as Switch = false;
     }
 
-    /// HTTP/1.1.
+    /// HTTP.
     http: Http {
         /// Bytes of a request's head; one past it is 431.
         header_bytes: usize as Size = 32 * KIB;
@@ -108,6 +108,22 @@ settings! {
         body_timeout: Duration as Time = secs(30);
         /// How long a connection may idle between two requests.
         keep_alive: Duration as Time = secs(75);
+    }
+
+    /// HTTP/2, in clear text on the same port; see also [http].
+    http2: Http2 {
+        /// Streams that one connection may have open: requests, polls and event
+        /// streams together. A peer is told; one past it is refused.
+        max_streams: usize as Count = 128;
+        /// A ping is sent when no frame of a request came for this long.
+        ping: Duration as Time = secs(25);
+        /// Closed when the ping is not answered within this.
+        timeout: Duration as Time = secs(60);
+        /// Frames that carry neither a request nor data (pings, settings, resets,
+        /// windows opened) which a peer may send at once. A hundred come back every
+        /// second, and three for each frame that it is sent; one past it ends the
+        /// connection.
+        overhead_frames: usize as Count = 1000;
     }
 
     /// WebSocket.

@@ -1,4 +1,4 @@
-//! One connection under hyper: its time-outs, its broken heads, its departure.
+//! One connection: which HTTP it speaks, and under HTTP/1.1 its time-outs, its broken heads, its departure.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -13,7 +13,8 @@ use hyper::service::service_fn;
 use tokio::time::Instant;
 
 use super::gate::{Exit, Gate, Hatch, Phase, Watch};
-use super::service;
+use super::sniff::{Speaks, sniff};
+use super::{http2, service};
 use crate::answer::{Dress, raw_problem};
 use crate::app::{App, Peer};
 use crate::shutdown::Stage;
@@ -33,25 +34,41 @@ enum Done {
     Says(Bytes),
 }
 
-/// Serves HTTP/1.1 on `stream` in a task of its own; `before` has been read of
+/// Serves HTTP on `stream` in a task of its own; `before` has been read of
 /// it already. Sockets come back here after every parked poll.
 pub(crate) fn start(app: Arc<App>, peer: Arc<Peer>, stream: Stream, before: Bytes) {
     tokio::spawn(serve(app, peer, stream, before));
 }
 
-async fn serve(app: Arc<App>, peer: Arc<Peer>, stream: Stream, before: Bytes) {
-    let hatch = Hatch::new(before.is_empty() && !peer.was_served());
+async fn serve(app: Arc<App>, peer: Arc<Peer>, mut stream: Stream, mut before: Bytes) {
+    let mut begun = None;
+    if !peer.was_served() {
+        let sniffed = sniff(&app, &mut stream, before).await;
+        match sniffed.speaks {
+            Speaks::Http1 => {}
+            Speaks::Http2 => {
+                return http2::start(app, peer, stream, sniffed.read, sniffed.begun);
+            }
+            Speaks::Nothing => return,
+            Speaks::Late => return refuse(stream, &too_slow(), app.config.ws.close_wait).await,
+        }
+        before = sniffed.read;
+        begun = (!before.is_empty()).then_some(sniffed.begun);
+    }
+    let hatch = Hatch::new(!peer.was_served(), begun);
     let (stream, rest, done) = under_hyper(&app, &peer, stream, before, &hatch).await;
     let wait = app.config.ws.close_wait;
     match done {
         Done::Departs(departure) => depart(app, peer, stream, &rest, *departure),
         Done::Ended => linger(stream, wait).await,
         Done::Idle => {}
-        Done::Refused(refusal) => {
-            say_last(stream, &raw_problem(&refusal, &Dress::default()), wait).await;
-        }
+        Done::Refused(refusal) => refuse(stream, &refusal, wait).await,
         Done::Says(words) => say_last(stream, &words, wait).await,
     }
+}
+
+async fn refuse(stream: Stream, refusal: &Refusal, wait: Duration) {
+    say_last(stream, &raw_problem(refusal, &Dress::default()), wait).await;
 }
 
 async fn say_last(mut stream: Stream, words: &[u8], wait: Duration) {
@@ -59,6 +76,13 @@ async fn say_last(mut stream: Stream, words: &[u8], wait: Duration) {
     if matches!(written, Ok(Ok(()))) {
         linger(stream, wait).await;
     }
+}
+
+fn too_slow() -> Refusal {
+    Refusal::new(
+        Code::RequestTimeout,
+        "the request's head came too slowly; send it at once",
+    )
 }
 
 async fn under_hyper(
@@ -111,10 +135,7 @@ async fn under_hyper(
             timer.as_mut().reset(deadline);
         }
         timer.as_mut().poll(cx).map(|()| match phase {
-            Phase::Head => Done::Refused(Refusal::new(
-                Code::RequestTimeout,
-                "the request's head came too slowly; send it at once",
-            )),
+            Phase::Head => Done::Refused(too_slow()),
             _ => Done::Idle,
         })
     })
@@ -159,7 +180,7 @@ fn ended(watch: &Watch, broken: bool) -> Done {
         Some(431) => Code::HeadersTooLarge,
         Some(414) => Code::UriTooLong,
         Some(_) => Code::BadRequest,
-        // Not even HTTP/1: the preface of HTTP/2, for one.
+        // Not even HTTP/1.
         None if broken && watch.phase == Phase::Head => Code::BadRequest,
         None => return Done::Ended,
     };

@@ -63,10 +63,12 @@ pub(super) enum Exit {
 pub(super) struct Hatch(Mutex<Watch>);
 
 impl Hatch {
-    pub(super) fn new(first: bool) -> Arc<Self> {
+    /// `first`: no request was served yet. `begun`: when the first byte came of
+    /// a head that was begun elsewhere.
+    pub(super) fn new(first: bool, begun: Option<Instant>) -> Arc<Self> {
         Arc::new(Self(Mutex::new(Watch {
-            phase: Phase::Idle,
-            since: Instant::now(),
+            phase: begun.map_or(Phase::Idle, |_| Phase::Head),
+            since: begun.unwrap_or_else(Instant::now),
             first,
             head_bytes: 0,
             line_seen: false,

@@ -2,14 +2,14 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use fanwire_core::error::{Code, Refusal};
 use fanwire_core::hub::Start;
 use fanwire_core::message::Keys;
 use fanwire_core::policy::{Permit, Subject, Verb};
-use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use http::{Response, Version, request};
 
 use super::handshake::{self, has_body};
@@ -88,6 +88,8 @@ async fn serve(
         return Err(Refusal::new(Code::Unavailable, sentence));
     }
     let close = head.version < Version::HTTP_11 || wants_close(&head.headers);
+    // Only HTTP/1.1 has chunks, and heads that are written by hand.
+    let chunked = head.version == Version::HTTP_11 && !close;
     let departs = |permit: Permit, head: Bytes, purpose: Purpose| {
         Ok(Reply::Departs(Box::new(Departure {
             permit,
@@ -108,7 +110,6 @@ async fn serve(
             departs(permit, head, Purpose::WebSocket { envelope, deflate })
         }
         Want::Sse { envelope } => {
-            let chunked = !close;
             let purpose = Purpose::Sse { envelope, chunked };
             departs(permit, stream_head(chunked, dress), purpose)
         }
@@ -117,7 +118,7 @@ async fn serve(
             departs(permit, poll_head(close, dress), purpose)
         }
         Want::History { limit } | Want::Poll { limit, .. } => {
-            let body = once(app, permit, start, limit).await?;
+            let body = once(app, permit, start, Duration::ZERO, limit).await?;
             Ok(Reply::Answer(json(body)))
         }
     }
@@ -127,9 +128,7 @@ async fn serve(
 fn stream_head(chunked: bool, dress: &Dress) -> Bytes {
     let mut response = Response::new(());
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
-    // nginx would hold events back until its buffer is full.
-    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    event_stream(headers);
     if chunked {
         headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     } else {
@@ -139,6 +138,13 @@ fn stream_head(chunked: bool, dress: &Dress) -> Bytes {
     let mut head = open_head(&response.into_parts().0);
     head.extend_from_slice(b"\r\n");
     head.into()
+}
+
+/// What makes an answer an event stream.
+pub(super) fn event_stream(headers: &mut HeaderMap) {
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
+    // nginx would hold events back until its buffer is full.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
 }
 
 thread_local! {

@@ -1,4 +1,5 @@
-//! HTTP/1.1: from a request's head to its answer, or to the socket's departure.
+//! HTTP: from a request's head to its answer, or to the socket's departure.
+//! HTTP/1.1 leaves hyper wherever something is waited for; HTTP/2 stays.
 
 pub(crate) mod connection;
 /// For the fuzz targets; nothing that serves calls it.
@@ -6,10 +7,13 @@ pub(crate) mod connection;
 pub mod fuzzing;
 mod gate;
 mod handshake;
+mod http2;
 mod listen;
 mod negotiate;
 mod next;
 mod once;
 mod publish;
 mod service;
+mod sniff;
 mod target;
+mod timer;

@@ -1,4 +1,5 @@
-//! Answers that need no socket of their own: history, and polls that do not wait.
+//! Answers that need no socket of their own: history, polls that do not wait, and
+//! those over HTTP/2.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use crate::clock::connection_id;
 use crate::dialect::Form;
 use crate::transport::{Link, PullWriter, Signal};
 
-/// Asks the hub for one answer and gives its JSON, without waiting for news.
+/// Asks the hub for one answer and gives its JSON. Waits at most `wait` for news.
 ///
 /// # Errors
 /// What the hub refuses with; `unavailable` where the server shuts down.
@@ -23,6 +24,7 @@ pub(super) async fn once(
     app: &Arc<App>,
     permit: Permit,
     start: Start,
+    wait: Duration,
     limit: usize,
 ) -> Result<Bytes, Refusal> {
     let link = Link::new(app.clock.clone());
@@ -32,7 +34,7 @@ pub(super) async fn once(
         form: Form::Poll.id(),
         preface: Bytes::new(),
         kind: Kind::Once {
-            deadline: Duration::ZERO,
+            deadline: wait,
             limit,
         },
         conn: connection_id(),

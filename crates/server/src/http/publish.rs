@@ -34,7 +34,7 @@ pub(super) async fn publish(
     keys: Keys,
     query: Query,
     headers: &HeaderMap,
-    body: Incoming,
+    body: &mut Incoming,
 ) -> Result<Answer, Refusal> {
     let namespace = keys[0].namespace().clone();
     if let Some(other) = keys.iter().find(|key| *key.namespace() != namespace) {
@@ -147,7 +147,7 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Arc<str>>, R
 }
 
 /// Reads the body, as long as it is within the limit and does not dawdle.
-async fn read(app: &App, headers: &HeaderMap, body: Incoming) -> Result<Bytes, Refusal> {
+async fn read(app: &App, headers: &HeaderMap, body: &mut Incoming) -> Result<Bytes, Refusal> {
     let limit = app.config.limits.message;
     let too_large = || {
         Refusal::new(
@@ -183,7 +183,7 @@ enum Broken {
     Cut,
 }
 
-async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, Broken> {
+async fn collect(body: &mut Incoming, limit: usize) -> Result<Bytes, Broken> {
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {

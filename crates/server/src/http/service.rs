@@ -25,7 +25,7 @@ use fanwire_proto::ws::{CloseCode, close_frame};
 
 const CHANNEL_METHODS: &str = "GET, POST, OPTIONS";
 
-/// Answers one request, or lets its socket leave.
+/// Answers one request of HTTP/1.1, or lets its socket leave.
 pub(super) async fn handle(
     app: Arc<App>,
     peer: Arc<Peer>,
@@ -33,22 +33,43 @@ pub(super) async fn handle(
     request: Request<Incoming>,
 ) -> Result<Answer, Infallible> {
     let took = hatch.handling();
-    peer.serves();
-    let (head, body) = request.into_parts();
-    let mut dress = dress(&head);
-    let reply = route(&app, &peer, &head, Some(body), took, &mut dress).await;
-    let mut answer = match reply {
-        Ok(Reply::Answer(answer)) => answer,
-        Ok(Reply::Departs(departure)) => {
+    let (head, mut body) = request.into_parts();
+    let mut answer = match judge(&app, &peer, took, &head, &mut body).await {
+        Reply::Answer(answer) => answer,
+        Reply::Departs(departure) => {
             // The connection's task takes the socket away after this poll, and
             // drops this future with the rest of hyper's state.
             hatch.leave(Exit::Departs(departure));
             std::future::pending().await
         }
-        Ok(Reply::Says(words)) => {
+        Reply::Says(words) => {
             hatch.leave(Exit::Says(words));
             std::future::pending().await
         }
+    };
+    if peer.over_limit || app.is_stopping() {
+        let close = HeaderValue::from_static("close");
+        answer.headers_mut().insert(CONNECTION, close);
+    }
+    hatch.answering();
+    Ok(answer)
+}
+
+/// What becomes of one request, whichever HTTP it came by. `took` is the time
+/// that its head took to come.
+pub(super) async fn judge(
+    app: &Arc<App>,
+    peer: &Peer,
+    took: Duration,
+    head: &request::Parts,
+    body: &mut Incoming,
+) -> Reply {
+    peer.serves();
+    let mut dress = dress(head);
+    let reply = route(app, peer, head, Some(body), took, &mut dress).await;
+    let mut answer = match reply {
+        Ok(Reply::Answer(answer)) => answer,
+        Ok(departs) => return departs,
         Err(refusal) => {
             let client = forwarded::client(&app.config.access, peer.address, &head.headers);
             let client = client.unwrap_or(peer.address);
@@ -63,12 +84,7 @@ pub(super) async fn handle(
         }
     };
     dress.put_on(answer.headers_mut());
-    if peer.over_limit || app.is_stopping() {
-        let close = HeaderValue::from_static("close");
-        answer.headers_mut().insert(CONNECTION, close);
-    }
-    hatch.answering();
-    Ok(answer)
+    Reply::Answer(answer)
 }
 
 /// What the answer carries, before anything else is known.
@@ -92,7 +108,7 @@ pub(super) async fn route(
     app: &Arc<App>,
     peer: &Peer,
     head: &request::Parts,
-    body: Option<Incoming>,
+    body: Option<&mut Incoming>,
     took: Duration,
     dress: &mut Dress,
 ) -> Result<Reply, Refusal> {

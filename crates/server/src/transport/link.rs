@@ -156,6 +156,29 @@ impl Link {
         std::iter::from_fn(|| state.outbox.pop()).collect()
     }
 
+    /// Takes at most `most` bytes, or one unit that is larger, and whether the
+    /// shard waits and there is room again.
+    pub(crate) fn take_some(&self, most: usize) -> (Vec<bytes::Bytes>, bool) {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let mut units = Vec::new();
+        let mut bytes = 0;
+        let mut slices = [IoSlice::new(&[])];
+        while state.outbox.slices(&mut slices) > 0 {
+            let next = slices[0].len();
+            if bytes > 0 && bytes + next > most {
+                break;
+            }
+            bytes += next;
+            units.extend(state.outbox.pop());
+            slices = [IoSlice::new(&[])];
+        }
+        state.drained += bytes as u64;
+        let room = state.blocked && state.outbox.bytes() + ROOM <= HELD;
+        state.blocked &= !room;
+        (units, room)
+    }
+
     fn block(&self) {
         let waker = {
             let mut state = self.state.lock();
@@ -341,6 +364,24 @@ mod tests {
         assert_eq!(writer.flush(&mut big), Flushed::All);
         assert_eq!(look(&link), Signal::Quiet);
         assert!(link.has_written());
+    }
+
+    #[test]
+    fn some_is_taken_in_whole_units_and_room_is_told_once() {
+        let link = link();
+        let mut writer = PullWriter::new(link.clone());
+        let mut much = outbox(&[10, 20, HELD, 1]);
+        assert_eq!(writer.flush(&mut much), Flushed::Blocked);
+        let lens = |units: &[Bytes]| units.iter().map(Bytes::len).collect::<Vec<_>>();
+        let (units, room) = link.take_some(30);
+        assert_eq!((lens(&units), room), (vec![10, 20], false));
+        let (units, room) = link.take_some(30);
+        assert_eq!((lens(&units), room), (vec![HELD], true), "alone");
+        assert_eq!(look(&link), Signal::Quiet);
+        assert_eq!(writer.flush(&mut much), Flushed::All);
+        let (units, room) = link.take_some(30);
+        assert_eq!((lens(&units), room), (vec![1], false));
+        assert!(link.take_some(30).0.is_empty());
     }
 
     #[test]

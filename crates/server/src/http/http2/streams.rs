@@ -1,0 +1,205 @@
+//! The streams of one connection: how many are served, and since when one takes
+//! nothing of its answer.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use fanwire_core::hub::End;
+use hyper::rt::Executor;
+use parking_lot::Mutex;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::transport::{Link, Signal};
+
+/// What a connection knows of its streams, and how hyper starts their tasks.
+#[derive(Clone)]
+pub(super) struct Streams(Arc<Shared>);
+
+struct Shared {
+    /// See `limits.write_progress`.
+    progress: Duration,
+    /// What a subscriber that was told to go gets for its last bytes.
+    grace: Duration,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// Streams being served.
+    live: usize,
+    /// Requests so far.
+    opened: u64,
+    /// When there was last one more, or one less.
+    changed: Instant,
+    /// The stream whose task hyper starts next.
+    born: Option<Arc<Progress>>,
+    /// The connection's task.
+    waker: Option<Waker>,
+}
+
+/// How far one stream's answer has gone. Shared by its body and its task.
+#[derive(Default)]
+pub(super) struct Progress(Mutex<Given>);
+
+#[derive(Default)]
+struct Given {
+    /// Something was given to hyper, which has not asked for more since.
+    since: Option<Instant>,
+    link: Option<Arc<Link>>,
+}
+
+impl Progress {
+    /// Bytes were given away.
+    pub(super) fn gave(&self) {
+        self.0.lock().since = Some(Instant::now());
+    }
+
+    /// There was nothing to give: nobody is waited for.
+    pub(super) fn has_nothing(&self) {
+        self.0.lock().since = None;
+    }
+
+    /// The answer comes from a subscriber.
+    pub(super) fn follows(&self, link: Arc<Link>) {
+        self.0.lock().link = Some(link);
+    }
+}
+
+/// What is known of the streams now.
+pub(super) struct Now {
+    pub(super) live: usize,
+    pub(super) opened: u64,
+    pub(super) changed: Instant,
+}
+
+impl Streams {
+    pub(super) fn new(progress: Duration, grace: Duration) -> Self {
+        Self(Arc::new(Shared {
+            progress,
+            grace,
+            state: Mutex::new(State {
+                live: 0,
+                opened: 0,
+                changed: Instant::now(),
+                born: None,
+                waker: None,
+            }),
+        }))
+    }
+
+    /// A request has come: hyper starts its task right after.
+    pub(super) fn open(&self) -> Arc<Progress> {
+        let progress = Arc::new(Progress::default());
+        let mut state = self.0.state.lock();
+        state.opened += 1;
+        state.born = Some(progress.clone());
+        progress
+    }
+
+    /// Looks; the task is woken when the last stream has ended.
+    pub(super) fn look(&self, cx: &Context<'_>) -> Now {
+        let mut state = self.0.state.lock();
+        match &mut state.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        Now {
+            live: state.live,
+            opened: state.opened,
+            changed: state.changed,
+        }
+    }
+}
+
+impl<F> Executor<F> for Streams
+where
+    F: Future + Send + 'static,
+    F::Output: Send,
+{
+    fn execute(&self, stream: F) {
+        let progress = {
+            let mut state = self.0.state.lock();
+            state.live += 1;
+            state.changed = Instant::now();
+            state.born.take().unwrap_or_default()
+        };
+        let place = Place(self.clone());
+        tokio::spawn(async move {
+            let place = place;
+            let shared = &place.0.0;
+            let mut stream = pin!(stream);
+            let mut patience = Patience::default();
+            poll_fn(|cx| {
+                if stream.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(());
+                }
+                patience.poll(cx, &progress, shared)
+            })
+            .await;
+        });
+    }
+}
+
+/// A live stream's place in the count.
+struct Place(Streams);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let waker = {
+            let mut state = self.0.0.state.lock();
+            state.live -= 1;
+            state.changed = Instant::now();
+            state.waker.take().filter(|_| state.live == 0)
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+/// Ends a stream whose peer takes nothing: that resets it, and lets its
+/// subscriber go. Has a timer only while bytes wait.
+#[derive(Default)]
+struct Patience {
+    timer: Option<Pin<Box<Sleep>>>,
+    /// When the subscriber was seen to be gone with bytes of it still here.
+    let_go: Option<Instant>,
+}
+
+impl Patience {
+    /// Ready when the time is over.
+    fn poll(&mut self, cx: &mut Context<'_>, progress: &Progress, shared: &Shared) -> Poll<()> {
+        let (since, link) = {
+            let given = progress.0.lock();
+            match given.since {
+                Some(since) => (since, given.link.clone()),
+                None => return Poll::Pending,
+            }
+        };
+        // Looked at here too: nobody else does while hyper asks for nothing.
+        let until = match link.map(|link| link.look(cx)) {
+            // An answer may take as long as there is progress; who is told to
+            // go gets a moment.
+            Some(Signal::Ended(end)) if end != End::Answered => {
+                *self.let_go.get_or_insert_with(Instant::now) + shared.grace
+            }
+            _ => since + shared.progress,
+        };
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(sleep_until(until)));
+        loop {
+            if timer.deadline() > until {
+                timer.as_mut().reset(until);
+            }
+            ready!(timer.as_mut().poll(cx));
+            if Instant::now() >= until {
+                return Poll::Ready(());
+            }
+            // There was progress since the timer was set.
+            timer.as_mut().reset(until);
+        }
+    }
+}
