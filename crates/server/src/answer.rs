@@ -131,12 +131,9 @@ pub(crate) fn open_head(parts: &response::Parts) -> Vec<u8> {
     out
 }
 
-/// The bytes of a whole response that ends its connection, for a socket that is
-/// not hyper's.
-pub(crate) fn last_words(mut answer: Answer, body: &[u8]) -> Vec<u8> {
-    let close = HeaderValue::from_static("close");
-    answer.headers_mut().insert("connection", close);
-    let mut out = open_head(&answer.into_parts().0);
+/// The bytes of a whole response, for a socket that is not hyper's.
+pub(crate) fn whole(head: &response::Parts, body: &[u8]) -> Vec<u8> {
+    let mut out = open_head(head);
     line(
         &mut out,
         "content-length",
@@ -145,6 +142,14 @@ pub(crate) fn last_words(mut answer: Answer, body: &[u8]) -> Vec<u8> {
     out.extend_from_slice(b"\r\n");
     out.extend_from_slice(body);
     out
+}
+
+/// The bytes of a whole response that ends its connection, for a socket that is
+/// not hyper's.
+pub(crate) fn last_words(mut answer: Answer, body: &[u8]) -> Vec<u8> {
+    let close = HeaderValue::from_static("close");
+    answer.headers_mut().insert("connection", close);
+    whole(&answer.into_parts().0, body)
 }
 
 /// A refusal as the bytes of a whole response that ends its connection.

@@ -38,6 +38,8 @@ pub(crate) struct Peer {
     /// Taken in only to be told that there are too many.
     pub(crate) over_limit: bool,
     served: AtomicBool,
+    /// Its requests come in pieces, or otherwise than they are read without hyper.
+    in_pieces: AtomicBool,
     /// Its place among the connections counted.
     slot: Slot,
 }
@@ -95,6 +97,7 @@ impl Peer {
             loopback_bind,
             over_limit,
             served: AtomicBool::new(false),
+            in_pieces: AtomicBool::new(false),
             slot,
         }
     }
@@ -108,6 +111,16 @@ impl Peer {
     /// A request of it was served.
     pub(crate) fn serves(&self) {
         self.served.store(true, Ordering::Relaxed);
+    }
+
+    /// One of its messages did not come in one piece.
+    pub(crate) fn comes_in_pieces(&self) {
+        self.in_pieces.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether its messages have all come in one piece.
+    pub(crate) fn is_in_one_piece(&self) -> bool {
+        !self.in_pieces.load(Ordering::Relaxed)
     }
 
     /// Whether one was.

@@ -14,11 +14,11 @@ use tokio::time::Instant;
 
 use super::gate::{Exit, Gate, Hatch, Phase, Watch};
 use super::sniff::{Speaks, sniff};
-use super::{http2, service};
+use super::{http2, next, service};
 use crate::answer::{Dress, raw_problem};
 use crate::app::{App, Peer};
 use crate::shutdown::Stage;
-use crate::transport::{Departure, Stream, depart, linger};
+use crate::transport::{Departure, Stream, depart, linger, rest};
 
 /// Why a connection is hyper's no longer.
 enum Done {
@@ -32,6 +32,8 @@ enum Done {
     Departs(Box<Departure>),
     /// A handler's last words on it.
     Says(Bytes),
+    /// A handler's answer, behind which more messages may follow.
+    Rests(Vec<u8>),
 }
 
 /// Serves HTTP on `stream` in a task of its own; `before` has been read of
@@ -56,14 +58,21 @@ async fn serve(app: Arc<App>, peer: Arc<Peer>, mut stream: Stream, mut before: B
         begun = (!before.is_empty()).then_some(sniffed.begun);
     }
     let hatch = Hatch::new(!peer.was_served(), begun);
-    let (stream, rest, done) = under_hyper(&app, &peer, stream, before, &hatch).await;
+    let (mut stream, rest_of, done) = under_hyper(&app, &peer, stream, before, &hatch).await;
     let wait = app.config.ws.close_wait;
     match done {
-        Done::Departs(departure) => depart(app, peer, stream, &rest, *departure),
+        Done::Departs(departure) => depart(app, peer, stream, &rest_of, *departure),
         Done::Ended => linger(stream, wait).await,
         Done::Idle => {}
         Done::Refused(refusal) => refuse(stream, &refusal, wait).await,
         Done::Says(words) => say_last(stream, &words, wait).await,
+        Done::Rests(answer) => {
+            let time = app.config.limits.write_progress;
+            let written = tokio::time::timeout(time, stream.write_all(&answer)).await;
+            if matches!(written, Ok(Ok(()))) {
+                rest(app, peer, stream, &rest_of, &next::BACK);
+            }
+        }
     }
 }
 
@@ -118,6 +127,7 @@ async fn under_hyper(
         match watch.take_exit() {
             Some(Exit::Departs(departure)) => return Poll::Ready(Done::Departs(departure)),
             Some(Exit::Says(words)) => return Poll::Ready(Done::Says(words)),
+            Some(Exit::Rests(words)) => return Poll::Ready(Done::Rests(words)),
             None => {}
         }
         if watch.phase == Phase::Head && watch.head_bytes >= limits.header_bytes {

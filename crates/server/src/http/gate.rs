@@ -57,6 +57,8 @@ pub(super) enum Exit {
     Departs(Box<Departure>),
     /// To write these bytes and close it.
     Says(Bytes),
+    /// To write these bytes, the answer, and wait for the next request.
+    Rests(Vec<u8>),
 }
 
 /// The state that hyper's service, the gate and the connection's task share.

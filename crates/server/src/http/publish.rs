@@ -23,6 +23,14 @@ use crate::app::App;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
+/// A request's body.
+pub(super) enum Sent<'a> {
+    /// To be read by hyper.
+    Coming(&'a mut Incoming),
+    /// Read already.
+    Here(&'a Bytes),
+}
+
 /// Publishes the request's body.
 ///
 /// # Errors
@@ -34,7 +42,7 @@ pub(super) async fn publish(
     keys: Keys,
     query: Query,
     headers: &HeaderMap,
-    body: &mut Incoming,
+    body: Sent<'_>,
 ) -> Result<Answer, Refusal> {
     let namespace = keys[0].namespace().clone();
     if let Some(other) = keys.iter().find(|key| *key.namespace() != namespace) {
@@ -147,13 +155,19 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Arc<str>>, R
 }
 
 /// Reads the body, as long as it is within the limit and does not dawdle.
-async fn read(app: &App, headers: &HeaderMap, body: &mut Incoming) -> Result<Bytes, Refusal> {
+async fn read(app: &App, headers: &HeaderMap, body: Sent<'_>) -> Result<Bytes, Refusal> {
     let limit = app.config.limits.message;
     let too_large = || {
         Refusal::new(
             Code::TooLarge,
             format!("a message has at most {limit} bytes"),
         )
+    };
+    let body = match body {
+        Sent::Coming(body) => body,
+        Sent::Here(whole) if whole.len() > limit => return Err(too_large()),
+        // Copied: it is a slice of what was read, and history would keep all of it.
+        Sent::Here(whole) => return Ok(Bytes::copy_from_slice(whole)),
     };
     // Said beforehand: refused without reading it.
     let declared = headers

@@ -16,7 +16,8 @@ use super::gate::{Exit, Hatch};
 use super::handshake;
 use super::listen::{self, Reply};
 use super::negotiate::wants_websocket;
-use super::{publish, target};
+use super::publish::{self, Sent};
+use super::{next, target};
 use crate::access::Origin;
 use crate::answer::{Answer, Dress, empty, full, not_allowed, problem, put_off};
 use crate::app::{App, Peer};
@@ -34,7 +35,7 @@ pub(super) async fn handle(
 ) -> Result<Answer, Infallible> {
     let took = hatch.handling();
     let (head, mut body) = request.into_parts();
-    let mut answer = match judge(&app, &peer, took, &head, &mut body).await {
+    let mut answer = match judge(&app, &peer, took, &head, Sent::Coming(&mut body)).await {
         Reply::Answer(answer) => answer,
         Reply::Departs(departure) => {
             // The connection's task takes the socket away after this poll, and
@@ -50,6 +51,10 @@ pub(super) async fn handle(
     if peer.over_limit || app.is_stopping() {
         let close = HeaderValue::from_static("close");
         answer.headers_mut().insert(CONNECTION, close);
+    } else if answer.status() == StatusCode::OK && next::may_publish_again(&app, &peer, &head) {
+        // The next message is read without hyper.
+        hatch.leave(Exit::Rests(next::written(answer).await));
+        return std::future::pending().await;
     }
     hatch.answering();
     Ok(answer)
@@ -62,7 +67,7 @@ pub(super) async fn judge(
     peer: &Peer,
     took: Duration,
     head: &request::Parts,
-    body: &mut Incoming,
+    body: Sent<'_>,
 ) -> Reply {
     peer.serves();
     let mut dress = dress(head);
@@ -108,7 +113,7 @@ pub(super) async fn route(
     app: &Arc<App>,
     peer: &Peer,
     head: &request::Parts,
-    body: Option<&mut Incoming>,
+    body: Option<Sent<'_>>,
     took: Duration,
     dress: &mut Dress,
 ) -> Result<Reply, Refusal> {

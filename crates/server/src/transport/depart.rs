@@ -1,6 +1,7 @@
 //! Out of hyper: the head is parsed, nothing is owed to the peer, and the
 //! socket goes on under a task of its own.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,13 +42,29 @@ pub(crate) struct Departure {
 pub(crate) struct Back {
     /// Takes the socket back, with what has been read of it since it left.
     pub(crate) start: fn(Arc<App>, Arc<Peer>, Stream, Bytes),
-    /// Judges what has been read: where it begins with the whole head of one
-    /// more plain poll, what becomes of that, and the head's length.
+    /// Judges what has been read: where it begins with one more plain poll or
+    /// message, all of it, what becomes of that, and its length.
     pub(crate) next: Judge,
 }
 
 /// See [`Back::next`].
-pub(crate) type Judge = fn(&Arc<App>, &Arc<Peer>, &Bytes) -> Option<(Box<Departure>, usize)>;
+pub(crate) type Judge = fn(&Arc<App>, &Arc<Peer>, &Bytes) -> Option<(Judged, usize)>;
+
+/// What becomes of a request that was read without hyper.
+pub(crate) enum Judged {
+    /// A poll begins to wait.
+    Poll(Box<Departure>),
+    /// A message is being published.
+    Publishes(Pin<Box<dyn Future<Output = Said> + Send>>),
+}
+
+/// A whole answer.
+pub(crate) struct Said {
+    /// Head and body.
+    pub(crate) words: Vec<u8>,
+    /// It is the connection's last.
+    pub(crate) closes: bool,
+}
 
 /// As what a socket goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -153,6 +170,24 @@ pub(crate) fn depart(
             tokio::spawn(park::Parked::poll(app, peer, port, subscriber, after));
         }
     }
+}
+
+/// Lets a socket wait for its next request outside hyper, in a task of its own.
+/// `read` is what has been read of that.
+pub(crate) fn rest(
+    app: Arc<App>,
+    peer: Arc<Peer>,
+    stream: Stream,
+    read: &[u8],
+    back: &'static Back,
+) {
+    let after = Box::new(park::AfterPoll {
+        kept: read.to_vec(),
+        dress: Dress::default(),
+        back: Some(back),
+        alarm: None,
+    });
+    tokio::spawn(park::Parked::resting(app, peer, stream, after));
 }
 
 /// Attaches what is to be written to `port`, which holds the client's place.

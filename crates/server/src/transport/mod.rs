@@ -11,10 +11,11 @@ mod link;
 mod park;
 mod port;
 mod publish;
+mod publishing;
 mod rest;
 mod stream;
 mod web_socket;
 
-pub(crate) use depart::{Back, Departure, Purpose, depart};
+pub(crate) use depart::{Back, Departure, Judged, Purpose, Said, depart, rest};
 pub(crate) use link::{Link, PullWriter, Signal};
 pub(crate) use stream::{Stream, linger, with_scratch};

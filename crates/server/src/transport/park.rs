@@ -12,11 +12,12 @@ use fanwire_core::error::{Code, Refusal};
 use fanwire_core::hub::{End, Subscriber};
 use tokio::time::Sleep;
 
-use super::depart::{Back, Departure, attach, refuse};
+use super::depart::{Back, Departure, Judged, attach, refuse};
 use super::link::Waiting;
 use super::port::Port;
+use super::publishing::Publishing;
 use super::rest::{Alarm, Next, Resting};
-use super::stream::{linger, with_scratch};
+use super::stream::{Stream, linger, with_scratch};
 use crate::answer::{Dress, raw_problem};
 use crate::app::{App, Peer};
 
@@ -39,8 +40,10 @@ pub(super) struct Parked(State);
 
 enum State {
     Listening(Listening),
-    /// Between two polls.
+    /// Between two requests.
     Resting(Resting),
+    /// A message is being published, or its answer written.
+    Publishing(Publishing),
     Over,
 }
 
@@ -88,6 +91,16 @@ impl Parked {
         }))
     }
 
+    /// A socket that waits for its next request.
+    pub(super) fn resting(
+        app: Arc<App>,
+        peer: Arc<Peer>,
+        stream: Stream,
+        after: Box<AfterPoll>,
+    ) -> Self {
+        Self(State::Resting(Resting::new(app, peer, stream, after)))
+    }
+
     /// A poll.
     pub(super) fn poll(
         app: Arc<App>,
@@ -117,6 +130,12 @@ impl Future for Parked {
                         self.0 = listening.finish(end);
                     }
                 }
+                State::Publishing(publishing) => {
+                    let done = std::task::ready!(publishing.poll(cx));
+                    if let State::Publishing(publishing) = self.take() {
+                        self.0 = publishing.finish(done).map_or(State::Over, State::Resting);
+                    }
+                }
                 State::Resting(resting) => {
                     let next = std::task::ready!(resting.poll(cx));
                     if let State::Resting(resting) = self.take() {
@@ -138,7 +157,11 @@ impl Parked {
 fn go_on(resting: Resting, next: Next) -> State {
     let (app, peer, stream, mut after) = resting.into_parts();
     match (next, after.back) {
-        (Next::Poll(departure, behind), _) => {
+        (Next::Judged(Judged::Publishes(future), behind), _) => {
+            after.kept = behind.into();
+            State::Publishing(Publishing::new(app, peer, stream, after, future))
+        }
+        (Next::Judged(Judged::Poll(departure), behind), _) => {
             let mut port = Port::new(stream, app.clock.clone(), app.config.debug.force_pull);
             let Departure { dress, .. } = &*departure;
             after.dress = dress.clone();

@@ -1,11 +1,12 @@
-//! A socket between two polls: it waits for its next request here, and goes
-//! back to hyper with anything but one more plain poll.
+//! A socket between two polls, or between two messages that it publishes: it
+//! waits for its next request here, and goes back to hyper with anything but one
+//! more plain poll or message.
 //!
-//! A client that polls sends nearly the same head again and again. It is read
-//! here and judged by the code that judges every request; what is spared is
-//! hyper's machinery, built anew for each poll. Whatever is not a whole plain
-//! poll goes to hyper with its bytes in front, which then answers, counts times
-//! and refuses as ever.
+//! Such a client sends nearly the same head again and again. It is read here
+//! and judged by the code that judges every request; what is spared is hyper's
+//! machinery, built anew for each poll, and its cost for each message. Whatever
+//! is not a whole plain request goes to hyper with its bytes in front, which then
+//! answers, counts times and refuses as ever.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,7 +16,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use tokio::time::{Instant, Sleep};
 
-use super::depart::Departure;
+use super::depart::Judged;
 use super::park::AfterPoll;
 use super::stream::{Stream, with_scratch};
 use crate::app::{App, Peer};
@@ -34,8 +35,8 @@ pub(super) struct Resting {
 pub(super) enum Next {
     /// The socket is closed: it was idle for too long.
     Idle,
-    /// One more poll, with what was read behind its head.
-    Poll(Box<Departure>, Bytes),
+    /// One more poll or message, with what was read behind it.
+    Judged(Judged, Bytes),
     /// Anything else, with what was read.
     Http(Bytes),
 }
@@ -113,8 +114,13 @@ impl Resting {
             .back
             .and_then(|back| (back.next)(&self.app, &self.peer, &read));
         Poll::Ready(match next {
-            Some((departure, len)) => Next::Poll(departure, read.slice(len..)),
-            None => Next::Http(read),
+            Some((judged, len)) => Next::Judged(judged, read.slice(len..)),
+            None => {
+                if read.starts_with(b"POST") {
+                    self.peer.comes_in_pieces();
+                }
+                Next::Http(read)
+            }
         })
     }
 

@@ -15,6 +15,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 
 use super::super::listen::{self, Reply};
+use super::super::publish::Sent;
 use super::super::{once, service};
 use super::body;
 use super::streams::Progress;
@@ -37,7 +38,7 @@ pub(super) async fn answer(
     let (mut head, mut body) = request.into_parts();
     let bare = head.method == Method::HEAD;
     let reply = match settle(&app, &mut head) {
-        Ok(()) => service::judge(&app, &peer, Duration::ZERO, &head, &mut body).await,
+        Ok(()) => service::judge(&app, &peer, Duration::ZERO, &head, Sent::Coming(&mut body)).await,
         Err(refusal) => {
             let mut answer = problem(&refusal);
             Dress::default().put_on(answer.headers_mut());
