@@ -70,8 +70,8 @@ pub(crate) fn run(args: Serve) -> Result<(), Failure> {
     let config = args.settings.load(args.config.as_deref())?;
     if args.settings.secret_in_argv() {
         say(format_args!(
-            "warning: --api-key shows the secret to other users of this machine; \
-             FANWIRE_API_KEYS or the file does not"
+            "warning: --api-key and --issuer show secrets to other users of this machine; \
+             FANWIRE_API_KEYS, FANWIRE_ISSUERS or the file do not"
         ));
     }
     log_to_stderr(args.log);

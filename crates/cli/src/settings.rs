@@ -62,7 +62,7 @@ impl Settings {
     pub(crate) fn secret_in_argv(&self) -> bool {
         self.given
             .iter()
-            .any(|one| one.by_flag && one.key == "access.api_keys")
+            .any(|one| one.by_flag && matches!(one.key, "access.api_keys" | "issuers"))
     }
 }
 

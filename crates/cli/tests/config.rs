@@ -46,12 +46,14 @@ fn two_values(setting: &Setting) -> (String, String) {
             (plain, more)
         }
         "true|false" => ("false".to_owned(), "true".to_owned()),
-        "anyone|keys|nobody|auto" => ("auto".to_owned(), "nobody".to_owned()),
+        "anyone|users|keys|nobody|auto" => ("auto".to_owned(), "nobody".to_owned()),
         _ => match setting.key {
             "listen.addresses" => ("127.0.0.1:3000".to_owned(), "127.0.0.1:4000".to_owned()),
             "access.api_keys" => (String::new(), "ops=0123456789abcdef".to_owned()),
             "access.allow_origins" => (String::new(), "https://example.org".to_owned()),
             "access.allow_hosts" => (String::new(), "example.org".to_owned()),
+            "tokens.cookie" => (String::new(), "session".to_owned()),
+            "issuers" => (String::new(), "id:jwks=https://id.example/keys".to_owned()),
             "access.proxies" => (String::new(), "10.0.0.0/8".to_owned()),
             "access.proxy_header" => ("x-forwarded-for".to_owned(), "forwarded".to_owned()),
             "rules.history" => ("messages=1000".to_owned(), "off".to_owned()),
@@ -64,6 +66,9 @@ fn two_values(setting: &Setting) -> (String, String) {
 fn in_file(setting: &Setting, value: &str) -> PathBuf {
     let text = match setting.key.split_once('.') {
         Some((group, name)) => format!("[{group}]\n{name} = {value:?}\n"),
+        None if setting.key == "issuers" => {
+            "[issuers.id]\njwks = \"https://id.example/keys\"\n".to_owned()
+        }
         None => "[namespaces.chat]\npublish = \"nobody\"\n".to_owned(),
     };
     file(&format!("{}.toml", setting.key), &text)

@@ -38,6 +38,8 @@ codes! {
     InvalidBody = "invalid_body", 400, Some(1007), false, "Invalid body";
     /// The key is unknown, or none was sent where one is needed.
     Unauthorized = "unauthorized", 401, Some(3500), false, "Unauthorized";
+    /// The token was good and has ended: the same request with a new one may pass.
+    TokenExpired = "token_expired", 401, Some(3005), true, "Token expired";
     /// The policy does not allow this here.
     Forbidden = "forbidden", 403, Some(3507), false, "Forbidden";
     /// The page's origin is not allowed.

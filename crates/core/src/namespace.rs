@@ -11,7 +11,9 @@ use crate::key::Namespace;
 pub enum Access {
     /// Whoever reaches the server.
     Anyone,
-    /// Whoever shows an API key.
+    /// Whoever shows an API key, or any valid token.
+    Users,
+    /// Whoever shows an API key, or a token that grants it.
     #[default]
     Keys,
     /// No one through a door; only the server's own code.

@@ -10,7 +10,7 @@ use fanwire_core::policy::Door;
 use tokio::sync::watch;
 
 use crate::access;
-use crate::auth::Keys;
+use crate::auth::Auth;
 use crate::clock::{SystemClock, random};
 use crate::config::Config;
 use crate::limit::{Place, Slot};
@@ -22,7 +22,7 @@ pub(crate) struct App {
     pub(crate) config: Config,
     pub(crate) hub: Arc<Hub>,
     pub(crate) door: Arc<Door>,
-    pub(crate) keys: Keys,
+    pub(crate) auth: Auth,
     pub(crate) access: access::Rules,
     pub(crate) clock: Arc<SystemClock>,
     pub(crate) page: Page,

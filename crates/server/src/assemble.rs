@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use crate::accept::accept;
 use crate::access;
 use crate::app::App;
-use crate::auth::Keys;
+use crate::auth::Auth;
 use crate::clock::{SystemClock, Tokio, random};
 use crate::config::{Config, Problems};
 use crate::dialect::encoders;
@@ -97,6 +97,7 @@ pub(crate) fn app(
     broker: Option<Arc<dyn Broker>>,
     stop: watch::Receiver<Stage>,
 ) -> io::Result<(Arc<App>, Vec<JoinHandle<()>>)> {
+    let auth = Auth::new(&config)?;
     let core = config.to_core();
     let clock = Arc::new(SystemClock::new());
     let door = Door::new(core.namespaces);
@@ -120,8 +121,9 @@ pub(crate) fn app(
     for shard in shards {
         drivers.push(tokio::spawn(drive_shard(shard, clock.clone())));
     }
+    drivers.extend(auth.start());
     let app = Arc::new(App {
-        keys: keys(&config),
+        auth,
         access: access_rules(&config),
         page: Page::new(),
         hub,
@@ -151,11 +153,6 @@ fn counts(config: &Config) -> Arc<Counts> {
         );
     }
     Counts::new(fits, config.limits.connections_per_ip)
-}
-
-fn keys(config: &Config) -> Keys {
-    let keys = config.access.api_keys.iter();
-    Keys::new(keys.map(|(name, secret)| (name.as_str(), secret.expose())))
 }
 
 fn access_rules(config: &Config) -> access::Rules {

@@ -5,8 +5,11 @@
 //! asked again ([`Permit::check`]) at every replay, so that a right that was
 //! withdrawn does not go on working for messages that were published before.
 
+mod grants;
+mod revoked;
+mod subject;
+
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::sync::RwLock;
@@ -16,14 +19,11 @@ use crate::key::Key;
 use crate::message::Keys;
 use crate::namespace::{Access, Namespaces, Rules};
 
-/// Who asks.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Subject {
-    /// Nobody in particular; told apart by the peer's address only.
-    Anonymous(IpAddr),
-    /// The holder of the API key of this name.
-    Key(Arc<str>),
-}
+pub use self::grants::{Grants, InvalidGrant, MAX_GRANTS, Pattern, Right, Rights};
+pub use self::revoked::{Full, MAX_REVOKED, Revoke};
+pub use self::subject::{Subject, User};
+
+use self::revoked::Revoked;
 
 /// What is asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -39,6 +39,7 @@ pub enum Verb {
 /// The door. Shared by all transports; its rules can be replaced while it is in use.
 pub struct Door {
     namespaces: RwLock<Arc<Namespaces>>,
+    revoked: RwLock<Revoked>,
 }
 
 /// The right of one subject to one verb on some keys. Only the door makes it.
@@ -50,29 +51,12 @@ pub struct Permit {
     keys: Keys,
 }
 
-impl Subject {
-    /// The scope of idempotency keys: nobody else shares it.
-    pub fn publisher(&self) -> String {
-        match self {
-            Self::Anonymous(address) => format!("ip:{address}"),
-            Self::Key(name) => format!("key:{name}"),
-        }
-    }
-
-    /// The verified identity, shown to others as `from`.
-    pub fn identity(&self) -> Option<Arc<str>> {
-        match self {
-            Self::Anonymous(_) => None,
-            Self::Key(name) => Some(name.clone()),
-        }
-    }
-}
-
 impl Door {
     /// A door with these rules.
     pub fn new(namespaces: Namespaces) -> Arc<Self> {
         Arc::new(Self {
             namespaces: RwLock::new(Arc::new(namespaces)),
+            revoked: RwLock::default(),
         })
     }
 
@@ -84,6 +68,25 @@ impl Door {
     /// Puts other rules in force, for permits already given too.
     pub fn replace(&self, namespaces: Namespaces) {
         *self.namespaces.write() = Arc::new(namespaces);
+    }
+
+    /// Stops tokens from `now` on, for permits already given too; `until` is when
+    /// the last of them expires (both in ms since 1970).
+    ///
+    /// # Errors
+    /// [`Full`] at [`MAX_REVOKED`] that are still needed.
+    pub fn revoke(&self, what: Revoke, now: u64, until: u64) -> Result<(), Full> {
+        self.revoked.write().add(what, now, until)
+    }
+
+    /// Takes a revocation back; true where there was one.
+    pub fn reinstate(&self, what: &Revoke) -> bool {
+        self.revoked.write().remove(what)
+    }
+
+    /// Revocations in force.
+    pub fn revocations(&self) -> usize {
+        self.revoked.read().len()
     }
 
     /// Asks for a permit.
@@ -117,32 +120,64 @@ impl Door {
         }
         let namespaces = self.namespaces();
         let rules = namespaces.rules(key.namespace());
-        match (required(rules, verb), subject) {
-            (Access::Anyone, _) | (Access::Keys, Subject::Key(_)) => Ok(()),
-            (Access::Keys, Subject::Anonymous(_)) => Err(refused(
+        verb.rights()
+            .iter()
+            .try_for_each(|right| allow(rules, subject, *right, key))
+    }
+
+    /// That the subject itself has not been stopped.
+    fn known(&self, subject: &Subject) -> Result<(), Refusal> {
+        match subject.user() {
+            Some(user) if self.revoked.read().stops(user) => Err(Refusal::new(
                 Code::Unauthorized,
-                "send an API key as 'Authorization: Bearer SECRET'",
-                key,
+                "the token was revoked; get another one",
             )),
-            (Access::Nobody, _) => Err(refused(
-                Code::Forbidden,
-                "the namespace's rules close this to everyone",
-                key,
-            )),
+            _ => Ok(()),
         }
     }
 }
 
-fn required(rules: &Rules, verb: Verb) -> Access {
-    match verb {
-        Verb::Publish => rules.publish,
-        Verb::Subscribe => rules.subscribe,
-        // Reading the past is never easier than listening.
-        Verb::Read => match (rules.subscribe, rules.history_access) {
-            (Access::Nobody, _) | (_, Access::Nobody) => Access::Nobody,
-            (Access::Keys, _) | (_, Access::Keys) => Access::Keys,
-            (Access::Anyone, Access::Anyone) => Access::Anyone,
-        },
+impl Verb {
+    /// What all it takes. Reading the past is never easier than listening.
+    fn rights(self) -> &'static [Right] {
+        match self {
+            Self::Publish => &[Right::Publish],
+            Self::Subscribe => &[Right::Subscribe],
+            Self::Read => &[Right::Subscribe, Right::History],
+        }
+    }
+}
+
+/// One right on one key. A namespace's rule says who has it; where it asks for
+/// credentials, an API key has every right, a user those that the token grants
+/// or the namespace grants to all its users.
+fn allow(rules: &Rules, subject: &Subject, right: Right, key: &Key) -> Result<(), Refusal> {
+    let access = match right {
+        Right::Publish => rules.publish,
+        Right::Subscribe => rules.subscribe,
+        Right::History => rules.history_access,
+        Right::Presence | Right::Call => Access::Keys,
+    };
+    match (access, subject) {
+        (Access::Anyone, _)
+        | (Access::Keys | Access::Users, Subject::Key(_))
+        | (Access::Users, Subject::User(_)) => Ok(()),
+        (Access::Keys, Subject::User(user)) if user.grants.allow(right, key) => Ok(()),
+        (Access::Keys, Subject::User(_)) => Err(refused(
+            Code::Forbidden,
+            &format!("the token does not grant {} here", right.as_str()),
+            key,
+        )),
+        (Access::Keys | Access::Users, Subject::Anonymous(_)) => Err(refused(
+            Code::Unauthorized,
+            "send an API key or a token as 'Authorization: Bearer …'",
+            key,
+        )),
+        (Access::Nobody, _) => Err(refused(
+            Code::Forbidden,
+            "the namespace's rules close this to everyone",
+            key,
+        )),
     }
 }
 
@@ -156,6 +191,7 @@ impl Permit {
     /// # Errors
     /// As [`Door::admit`].
     pub fn check(&self) -> Result<(), Refusal> {
+        self.door.known(&self.subject)?;
         self.keys
             .iter()
             .try_for_each(|key| self.door.decide(&self.subject, self.verb, key))
@@ -201,7 +237,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::key::Namespace;
-    use std::net::Ipv4Addr;
+    use std::net::{IpAddr, Ipv4Addr};
 
     fn anonymous() -> Subject {
         Subject::Anonymous(IpAddr::V4(Ipv4Addr::LOCALHOST))
@@ -264,5 +300,70 @@ mod tests {
             .admit(anonymous(), Verb::Subscribe, Keys::from_iter([key]))
             .unwrap_err();
         assert_eq!(refusal.code, Code::Forbidden);
+    }
+
+    fn user(grants: &[(Right, &str)]) -> Subject {
+        let mut all = Grants::none();
+        for (right, pattern) in grants {
+            all.grant(Rights::NONE.and(*right), pattern).unwrap();
+        }
+        Subject::User(Arc::new(User {
+            id: "ada".into(),
+            issued_ms: Some(100),
+            grants: all,
+            ..User::default()
+        }))
+    }
+
+    #[test]
+    fn a15_a_user_may_what_the_token_grants_and_nothing_else() {
+        let door = Door::new(Namespaces::default());
+        let ada = user(&[
+            (Right::Subscribe, "news-*"),
+            (Right::History, "news-*"),
+            (Right::Subscribe, "live"),
+            (Right::History, "only-past"),
+        ]);
+        let ask = |verb, name: &str| {
+            door.admit(ada.clone(), verb, keys(&[name]))
+                .map(drop)
+                .map_err(|refusal| refusal.code)
+        };
+        assert_eq!(ask(Verb::Read, "news-a"), Ok(()));
+        assert_eq!(ask(Verb::Subscribe, "live"), Ok(()));
+        assert_eq!(ask(Verb::Read, "live"), Err(Code::Forbidden));
+        assert_eq!(ask(Verb::Read, "only-past"), Err(Code::Forbidden));
+        assert_eq!(ask(Verb::Publish, "news-a"), Err(Code::Forbidden));
+        assert_eq!(ask(Verb::Subscribe, "news"), Err(Code::Forbidden));
+    }
+
+    #[test]
+    fn a_namespace_may_be_open_to_every_user_and_closed_to_nobody_in_particular() {
+        let rules = Rules {
+            subscribe: Access::Users,
+            ..Rules::default()
+        };
+        let door = Door::new(Namespaces::all(rules));
+        let ask = |subject| door.admit(subject, Verb::Subscribe, keys(&["a"])).is_ok();
+        assert!(ask(user(&[])));
+        assert!(ask(Subject::Key("ops".into())));
+        assert!(!ask(anonymous()));
+    }
+
+    #[test]
+    fn a14_a_revocation_stops_permits_already_given() {
+        let door = Door::new(Namespaces::all(Rules::open()));
+        let permit = door
+            .admit(user(&[]), Verb::Subscribe, keys(&["a"]))
+            .unwrap();
+        let what = Revoke::User {
+            issuer: None,
+            id: "ada".into(),
+        };
+        door.revoke(what.clone(), 100, 200).unwrap();
+        assert_eq!(permit.check().unwrap_err().code, Code::Unauthorized);
+        assert_eq!(door.revocations(), 1);
+        assert!(door.reinstate(&what));
+        assert!(permit.check().is_ok());
     }
 }

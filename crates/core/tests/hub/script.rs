@@ -12,6 +12,7 @@ use fanwire_core::key::{Key, Namespace, SocketId};
 use fanwire_core::limits::Limits;
 use fanwire_core::message::Body;
 use fanwire_core::namespace::{Access, History, Namespaces, Rules};
+use fanwire_core::policy::Revoke;
 
 use crate::world::{Coming, World};
 
@@ -104,6 +105,14 @@ impl Player {
                 )
                 .unwrap();
             }
+            "revoke" => {
+                let what = Revoke::User {
+                    issuer: None,
+                    id: words[0].into(),
+                };
+                self.world().door.revoke(what, 0, u64::MAX).unwrap();
+                self.world().hub.recheck();
+            }
             other => panic!("no such step: {other}"),
         }
         self.show(trace);
@@ -125,6 +134,7 @@ impl Player {
     }
 
     /// attach NAME CHANNELS [START] [once=MS] [limit=N] [room=N] [pull] [nogaps] [beat=MS,MS]
+    /// [user=NAME] [expires=MS]
     fn attach(&mut self, words: &[&str], trace: &mut String) {
         let mut coming = Coming {
             name: words[0],
@@ -135,6 +145,8 @@ impl Player {
             start: Start::Latest,
             kind: Kind::Stream,
             heartbeat: None,
+            user: None,
+            expires: None,
         };
         let (mut once, mut limit) = (None, 100);
         for word in &words[2..] {
@@ -147,6 +159,10 @@ impl Player {
                 ("limit", n) => limit = number(n),
                 ("room", n) => coming.room = number(n),
                 ("pull", _) => coming.pull = true,
+                ("user", name) => coming.user = Some(name),
+                ("expires", ms) => {
+                    coming.expires = Some(Duration::from_millis(number(ms) as u64));
+                }
                 ("nogaps", _) => coming.gaps = false,
                 ("beat", both) => {
                     let (interval, timeout) = both.split_once(',').unwrap();

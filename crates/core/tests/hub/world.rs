@@ -23,7 +23,7 @@ use fanwire_core::key::{Key, SocketId};
 use fanwire_core::limits::Limits;
 use fanwire_core::message::{Body, Keys};
 use fanwire_core::namespace::Namespaces;
-use fanwire_core::policy::{Door, Permit, Subject, Verb};
+use fanwire_core::policy::{Door, Permit, Subject, User, Verb};
 
 #[derive(Default)]
 struct StandingClock(AtomicU64);
@@ -211,6 +211,10 @@ pub(crate) struct Coming<'a> {
     pub(crate) start: fanwire_core::hub::Start,
     pub(crate) kind: fanwire_core::hub::Kind,
     pub(crate) heartbeat: Option<fanwire_core::hub::Heartbeat>,
+    /// Bearer of a token; nobody in particular without.
+    pub(crate) user: Option<&'a str>,
+    /// How long that token is still valid.
+    pub(crate) expires: Option<Duration>,
 }
 
 impl World {
@@ -248,20 +252,24 @@ impl World {
         }
     }
 
-    fn permit(&self, verb: Verb, channels: &str) -> Result<Permit, Refusal> {
+    fn permit(&self, subject: Subject, verb: Verb, channels: &str) -> Result<Permit, Refusal> {
         let keys: Keys = channels
             .split(',')
             .map(|name| Key::parse(name.as_bytes()).unwrap())
             .collect();
-        self.door.admit(
-            Subject::Anonymous(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-            verb,
-            keys,
-        )
+        self.door.admit(subject, verb, keys)
     }
 
     pub(crate) fn attach(&mut self, coming: Coming<'_>) -> Result<(), Refusal> {
-        let permit = self.permit(Verb::Read, coming.channels)?;
+        let subject = match coming.user {
+            None => nobody(),
+            Some(id) => Subject::User(Arc::new(User {
+                id: id.into(),
+                expires: coming.expires.map(|left| self.clock.now() + left),
+                ..User::default()
+            })),
+        };
+        let permit = self.permit(subject, Verb::Read, coming.channels)?;
         let wire = Arc::new(Mutex::new(Wire {
             room: coming.room,
             heard: self.clock.now(),
@@ -287,7 +295,7 @@ impl World {
     }
 
     pub(crate) fn publish(&mut self, channels: &str, draft: Draft) -> Result<Appended, Refusal> {
-        let permit = self.permit(Verb::Publish, channels)?;
+        let permit = self.permit(nobody(), Verb::Publish, channels)?;
         let mut publish = pin!(self.hub.publish(&permit, draft));
         let mut cx = Context::from_waker(Waker::noop());
         for _ in 0..1_000 {
@@ -359,4 +367,8 @@ impl World {
         }
         panic!("the hub does not come to rest");
     }
+}
+
+fn nobody() -> Subject {
+    Subject::Anonymous(IpAddr::V4(Ipv4Addr::LOCALHOST))
 }

@@ -1,132 +1,183 @@
-//! Who a request comes from: API keys, sent as `Authorization: Bearer`.
+//! Who a request comes from: API keys for backends, tokens for users.
 
+mod claims;
+mod fetch;
+mod io;
+mod jwks;
+mod keys;
+mod shown;
+mod token;
+mod token_key;
+
+use std::io as std_io;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fanwire_core::error::{Code, Refusal};
 use fanwire_core::policy::Subject;
-use http::header::{AUTHORIZATION, HeaderMap};
-use sha2::{Digest as _, Sha256};
-use subtle::ConstantTimeEq as _;
+use http::Uri;
+use http::request::Parts;
+use tokio::task::JoinHandle;
 
-/// The API keys, hashed: the secrets themselves are not kept.
-#[derive(Default)]
-pub(crate) struct Keys(Vec<(Arc<str>, [u8; 32])>);
+use crate::config::{Config, TokenIssuer};
+use jwks::{Asked, KeySet, Pace};
+use keys::Keys;
+use shown::{Shown, Way};
+use token::{Bad, Issuer, Tokens};
 
-impl Keys {
-    /// Keys from names and secrets.
-    pub(crate) fn new<'a>(keys: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let hashed = |(name, secret): (&str, &str)| (Arc::from(name), hash(secret.as_bytes()));
-        Self(keys.into_iter().map(hashed).collect())
-    }
+pub(crate) use token::Now;
+use token_key::TokenKey;
 
-    /// Who sent these headers. Without `Authorization` it is nobody in
-    /// particular, told apart by `peer`.
+/// Everything that is known of those who may come.
+#[derive(Debug)]
+pub(crate) struct Auth {
+    keys: Keys,
+    tokens: Tokens,
+    /// The cookie that may hold a token; empty: none.
+    cookie: String,
+    /// A token may stand in the URL.
+    in_url: bool,
+}
+
+/// Who it is, and how that was shown.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    pub(crate) subject: Subject,
+    /// A browser sent the proof by itself, whatever page made it.
+    pub(crate) by_cookie: bool,
+}
+
+impl Auth {
+    /// By configuration; reads the files of public keys.
     ///
     /// # Errors
-    /// `unauthorized` for everything in `Authorization` that is not a known
-    /// key: a wrong key is never treated as none.
-    pub(crate) fn subject(&self, headers: &HeaderMap, peer: IpAddr) -> Result<Subject, Refusal> {
-        let mut values = headers.get_all(AUTHORIZATION).iter();
-        let Some(value) = values.next() else {
-            return Ok(Subject::Anonymous(peer));
+    /// A file that cannot be read or holds no public key, named.
+    pub(crate) fn new(config: &Config) -> std_io::Result<Self> {
+        let keys = config.access.api_keys.iter();
+        let issuers = config.issuers.by_name.iter();
+        let issuers = issuers.map(|(name, issuer)| {
+            let built = build(issuer, &config.tokens);
+            built.map_err(|why| std_io::Error::other(format!("issuers.{name}: {why}")))
+        });
+        Ok(Self {
+            keys: Keys::new(keys.map(|(name, secret)| (name.as_str(), secret.expose()))),
+            tokens: Tokens::new(issuers.collect::<std_io::Result<_>>()?),
+            cookie: config.tokens.cookie.clone(),
+            in_url: config.tokens.in_url,
+        })
+    }
+
+    /// Starts fetching the keys that issuers publish, for as long as the tasks live.
+    pub(crate) fn start(&self) -> Vec<JoinHandle<()>> {
+        let sets = self.tokens.published();
+        sets.map(|set| tokio::spawn(set.run())).collect()
+    }
+
+    /// Who sent this request, `now`. Without any proof it is
+    /// nobody in particular, told apart by `peer`. Of several proofs the first
+    /// counts, in this order: `Authorization`, the cookie, the URL.
+    ///
+    /// # Errors
+    /// `unauthorized` or `token_expired` for every proof that does not hold: a
+    /// wrong one is never treated as none. `unavailable` where the issuer's keys
+    /// are needed and cannot be had now.
+    pub(crate) async fn caller(
+        &self,
+        head: &Parts,
+        peer: IpAddr,
+        now: Now,
+    ) -> Result<Caller, Refusal> {
+        let cookie = Some(self.cookie.as_str()).filter(|name| !name.is_empty());
+        let Some(Shown { proof, way }) = shown::find(head, cookie, self.in_url)? else {
+            return Ok(Caller {
+                subject: Subject::Anonymous(peer),
+                by_cookie: false,
+            });
         };
-        let secret = bearer(value.as_bytes()).filter(|_| values.next().is_none());
-        secret
-            .and_then(|secret| self.find(secret))
-            .map(Subject::Key)
-            .ok_or_else(|| {
-                Refusal::new(
-                    Code::Unauthorized,
-                    "the key is not known here; send one as 'Authorization: Bearer SECRET'",
-                )
-            })
+        // Only a header holds an API key: it belongs to programs, not to pages.
+        let key = match way {
+            Way::Header => self.keys.find(proof.as_bytes()),
+            Way::Cookie | Way::Url => None,
+        };
+        let subject = match key {
+            Some(name) => Subject::Key(name),
+            None => self.bearer(&proof, now).await?,
+        };
+        Ok(Caller {
+            subject,
+            by_cookie: way == Way::Cookie,
+        })
     }
 
-    /// All keys are compared, each in constant time, so that the answer's time
-    /// tells neither which key was near nor how near.
-    fn find(&self, secret: &[u8]) -> Option<Arc<str>> {
-        let given = hash(secret);
-        let mut found = None;
-        for (name, known) in &self.0 {
-            if bool::from(known.ct_eq(&given)) {
-                found = Some(name.clone());
-            }
+    /// Whose token this is.
+    ///
+    /// # Errors
+    /// As [`Auth::caller`].
+    pub(crate) async fn bearer(&self, token: &str, now: Now) -> Result<Subject, Refusal> {
+        if self.tokens.is_empty() || !token::looks_like_one(token.as_bytes()) {
+            return Err(unknown_key());
         }
-        found
+        let verified = match self.tokens.verify(token, now) {
+            Err(Bad::Key) => self.with_newer_keys(token, now).await?,
+            verified => verified,
+        };
+        verified.map(Subject::User).map_err(|bad| bad.refusal())
     }
-}
 
-impl std::fmt::Debug for Keys {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list()
-            .entries(self.0.iter().map(|(name, _)| name))
-            .finish()
-    }
-}
-
-fn hash(secret: &[u8]) -> [u8; 32] {
-    Sha256::digest(secret).into()
-}
-
-/// The credentials of the scheme `Bearer`, in any case (RFC 9110, 11.1).
-fn bearer(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, secret) = value.split_at_checked(7)?;
-    scheme
-        .eq_ignore_ascii_case(b"bearer ")
-        .then(|| secret.trim_ascii())
-        .filter(|secret| !secret.is_empty())
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    fn subject(values: &[&str]) -> Result<Subject, Code> {
-        let mut headers = HeaderMap::new();
-        for value in values {
-            headers.append(AUTHORIZATION, value.parse().unwrap());
+    /// The key is not known: perhaps it is new.
+    async fn with_newer_keys(
+        &self,
+        token: &str,
+        now: Now,
+    ) -> Result<Result<Arc<fanwire_core::policy::User>, Bad>, Refusal> {
+        let Some(set) = self.tokens.key_set(token) else {
+            return Ok(Err(Bad::Key));
+        };
+        match set.newer().await {
+            Asked::Fetched => Ok(self.tokens.verify(token, now)),
+            // Another one may have fetched between the first look and now.
+            Asked::TooSoon => Ok(self.tokens.verify(token, now)),
+            Asked::Unreachable => Err(Refusal::new(
+                Code::Unavailable,
+                "the keys of the token's issuer cannot be fetched now; come back later",
+            )),
         }
-        let keys = Keys::new([("alice", "s3cret"), ("bob", "other")]);
-        keys.subject(&headers, IpAddr::from([127, 0, 0, 1]))
-            .map_err(|refusal| refusal.code)
     }
+}
 
-    #[test]
-    fn a_known_key_names_its_holder() {
-        assert_eq!(
-            subject(&["Bearer s3cret"]),
-            Ok(Subject::Key("alice".into()))
-        );
-        assert_eq!(subject(&["bearer  other"]), Ok(Subject::Key("bob".into())));
-    }
+fn unknown_key() -> Refusal {
+    Refusal::new(
+        Code::Unauthorized,
+        "the key or token is not known here; send it as 'Authorization: Bearer …'",
+    )
+}
 
-    #[test]
-    fn a19_a_wrong_key_is_401_never_nobody() {
-        for wrong in [
-            "Bearer s3cre",
-            "Bearer s3crett",
-            "Bearer ",
-            "Basic s3cret",
-            "s3cret",
-            "",
-        ] {
-            assert_eq!(subject(&[wrong]), Err(Code::Unauthorized), "{wrong}");
-        }
-        let two = ["Bearer s3cret", "Bearer s3cret"];
-        assert_eq!(subject(&two), Err(Code::Unauthorized));
+fn build(issuer: &TokenIssuer, tokens: &crate::config::Tokens) -> Result<Issuer, String> {
+    let mut keys = Vec::new();
+    if let Some(secret) = &issuer.secret {
+        keys.push(TokenKey::secret(None, secret.expose().as_bytes())?);
     }
-
-    #[test]
-    fn without_a_key_the_address_tells_who() {
-        let address = IpAddr::from([127, 0, 0, 1]);
-        assert_eq!(subject(&[]), Ok(Subject::Anonymous(address)));
+    for (kid, path) in issuer.key_files() {
+        let told = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
+        let pem = std::fs::read(&path).map_err(|why| told(&why))?;
+        keys.push(TokenKey::pem(kid, &pem).map_err(|why| told(&why))?);
     }
-
-    #[test]
-    fn debug_shows_names_and_no_secret() {
-        let keys = Keys::new([("alice", "s3cret")]);
-        assert_eq!(format!("{keys:?}"), "[\"alice\"]");
-    }
+    let pace = Pace {
+        refresh: tokens.jwks_refresh,
+        at_most_every: tokens.jwks_at_most_every,
+        timeout: tokens.jwks_timeout,
+    };
+    let published = issuer.jwks.as_ref().map(|url| {
+        let url: Uri = url.parse().map_err(|_| "jwks is not a URL")?;
+        Ok::<_, &str>(KeySet::new(url, pace))
+    });
+    Ok(Issuer {
+        name: issuer.issuer.clone(),
+        audience: issuer.audience.clone(),
+        require_exp: issuer.require_exp,
+        leeway: issuer.leeway.min(Duration::from_secs(30)),
+        keys,
+        published: published.transpose()?,
+    })
 }

@@ -1,11 +1,17 @@
 //! What a configuration must hold to be served, beyond each value's form.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use fanwire_core::key::Namespace;
 
 use super::Config;
+use super::issuers::MIN_TOKEN_SECRET;
 use super::problem::{Problem, Problems};
+use super::secret::Secret;
+
+/// The clocks of two machines that are kept right differ by less.
+const MAX_LEEWAY: Duration = Duration::from_secs(30);
 
 /// Sizes and numbers for which 0 is a choice.
 const ZERO_IS_FINE: [&str; 2] = ["limits.shards", "ws.deflate_threshold"];
@@ -21,6 +27,7 @@ pub(super) fn check(config: &Config) -> Result<(), Problems> {
     let mut problems = Problems::default();
     listen(config, &mut problems);
     keys(config, &mut problems);
+    issuers(config, &mut problems);
     origins(config, &mut problems);
     zeros(config, &mut problems);
     bounds(config, &mut problems);
@@ -36,14 +43,14 @@ fn listen(config: &Config, problems: &mut Problems) {
         let message = "is believed of nobody; name the proxies in access.proxies";
         problems.push(Problem::new("listen.proxy_protocol", message));
     }
-    if config.access.open || !config.access.api_keys.is_empty() {
+    if !config.is_unconfigured() {
         return;
     }
     for address in &config.listen.addresses {
         if !address.ip().to_canonical().is_loopback() {
             let message = format!(
                 "{address} can be reached from other machines, and nothing says who may come in; \
-                 set an API key (--api-key NAME=SECRET), or choose --open to let everyone in, \
+                 set an API key (--api-key NAME=SECRET) or an issuer of tokens, or choose --open to let everyone in, \
                  or listen on 127.0.0.1"
             );
             problems.push(Problem::new("listen.addresses", message));
@@ -66,6 +73,60 @@ fn keys(config: &Config, problems: &mut Problems) {
             let message = format!("has the same secret as {other}; give each its own");
             problems.push(Problem::new(&key, message));
         }
+    }
+}
+
+fn issuers(config: &Config, problems: &mut Problems) {
+    let mut named: HashMap<Option<&str>, &str> = HashMap::new();
+    for (name, issuer) in &config.issuers.by_name {
+        let mut wrong = |message: &str| {
+            problems.push(Problem::new(format!("issuers.{name}"), message));
+        };
+        if issuer.secret.is_none() && issuer.public_keys.is_empty() && issuer.jwks.is_none() {
+            wrong("has no key; set secret, public_keys or jwks");
+        }
+        let length = issuer.secret.as_ref().map(|secret| secret.expose().len());
+        if length.is_some_and(|bytes| !(MIN_TOKEN_SECRET..=Secret::MAX).contains(&bytes)) {
+            wrong("a secret for tokens has 32 to 512 bytes");
+        }
+        if issuer.leeway > MAX_LEEWAY {
+            wrong("leeway is at most 30s");
+        }
+        if issuer.jwks.as_deref().is_some_and(|url| !is_key_url(url)) {
+            wrong("jwks is an https:// URL; http:// on this machine only");
+        }
+        if issuer
+            .issuer
+            .as_deref()
+            .is_some_and(|text| text.is_empty() || text.len() > 255)
+        {
+            wrong("issuer has 1 to 255 bytes, exactly as the tokens say it");
+        }
+        if let Some(other) = named.insert(issuer.issuer.as_deref(), name) {
+            wrong(&format!(
+                "has the same `issuer` as {other}; a token could be either's"
+            ));
+        }
+    }
+}
+
+/// Keys from elsewhere come by TLS, or anyone on the way could exchange them.
+fn is_key_url(url: &str) -> bool {
+    let Ok(uri) = url.parse::<http::Uri>() else {
+        return false;
+    };
+    let Some(host) = uri.host() else {
+        return false;
+    };
+    let local = host == "localhost"
+        || host
+            .trim_matches(['[', ']'])
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback());
+    match uri.scheme_str() {
+        Some("https") => true,
+        Some("http") => local,
+        _ => false,
     }
 }
 

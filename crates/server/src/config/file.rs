@@ -162,7 +162,7 @@ pub(super) fn default_toml() -> String {
         for setting in group.settings.iter().filter(|setting| !setting.hidden) {
             out.push('\n');
             if setting.key == group.name {
-                out.push_str(EXAMPLE);
+                out.push_str(example(group.name));
                 continue;
             }
             comment(&mut out, setting.doc);
@@ -183,7 +183,32 @@ pub(super) fn default_toml() -> String {
     out
 }
 
-const EXAMPLE: &str = "\
+/// A group that is a table of tables is shown by an example.
+fn example(group: &str) -> &'static str {
+    match group {
+        "issuers" => ISSUERS,
+        _ => NAMESPACES,
+    }
+}
+
+const ISSUERS: &str = "\
+# For example, an identity provider that publishes its keys, and tokens that your
+# own backend signs (NAME:RULE=VALUE; --issuer, FANWIRE_ISSUERS):
+#
+# [issuers.provider]
+# issuer = \"https://id.example.org/\"
+# audience = \"fanwire\"
+# jwks = \"https://id.example.org/keys.json\"
+#
+# [issuers.backend]
+# issuer = \"backend\"
+# secret = \"at least 32 bytes, better from the environment\"
+# public_keys = \"2026-01=/etc/fanwire/backend.pem\"
+# require_exp = true
+# leeway = \"30s\"
+";
+
+const NAMESPACES: &str = "\
 # For example, prices that anyone may watch and only key holders may set, where
 # a late reader needs the newest price of each key only
 # (NAME:RULE=VALUE; --namespace, FANWIRE_NAMESPACES):

@@ -289,23 +289,40 @@ impl Form for ApiKeys {
     }
 }
 
-/// `anyone`, `keys`, `nobody` or `auto`.
+/// One text; the empty one is none.
+pub(super) struct Text;
+impl Form for Text {
+    type Value = String;
+    const NAME: &'static str = "text";
+    fn read(given: &Given) -> Result<String, String> {
+        text(given).map(str::to_owned)
+    }
+    fn show(value: &String) -> String {
+        quoted(value)
+    }
+}
+
+/// `anyone`, `users`, `keys`, `nobody` or `auto`.
 pub(super) struct WhoMay;
 impl Form for WhoMay {
     type Value = Who;
-    const NAME: &'static str = "anyone|keys|nobody|auto";
+    const NAME: &'static str = "anyone|users|keys|nobody|auto";
     fn read(given: &Given) -> Result<Who, String> {
         match text(given)? {
             "anyone" => Ok(Who::Anyone),
+            "users" => Ok(Who::Users),
             "keys" => Ok(Who::Keys),
             "nobody" => Ok(Who::Nobody),
             "auto" => Ok(Who::Auto),
-            other => Err(format!("{other:?} is none of anyone, keys, nobody, auto")),
+            other => Err(format!(
+                "{other:?} is none of anyone, users, keys, nobody, auto"
+            )),
         }
     }
     fn show(value: &Who) -> String {
         quoted(match value {
             Who::Anyone => "anyone",
+            Who::Users => "users",
             Who::Keys => "keys",
             Who::Nobody => "nobody",
             Who::Auto => "auto",

@@ -11,6 +11,7 @@ mod check;
 mod define;
 mod file;
 mod forms;
+mod issuers;
 mod networks;
 mod problem;
 mod rules;
@@ -26,12 +27,14 @@ use fanwire_core::namespace::{Access as CoreAccess, Namespaces, Rules as CoreRul
 pub use define::{Group, Setting};
 pub use file::MAX_FILE;
 pub use forms::Given;
+pub use issuers::{MIN_TOKEN_SECRET, TokenIssuer};
 pub use networks::{Network, ProxyHeader};
 pub use problem::{Problem, Problems};
 pub use rules::{NamedRules, Who};
 pub use secret::Secret;
 pub use settings::{
-    Access, ForTests, GROUPS, Http, Http2, Limits, Listen, NamespaceRules, Poll, Rules, Sse, Ws,
+    Access, ForTests, GROUPS, Http, Http2, IssuersByName, Limits, Listen, NamespaceRules, Poll,
+    Rules, Sse, Tokens, Ws,
 };
 
 /// Everything that can be set. `Debug` shows no secret.
@@ -41,6 +44,10 @@ pub struct Config {
     pub listen: Listen,
     /// Who may come in.
     pub access: Access,
+    /// How users show their tokens.
+    pub tokens: Tokens,
+    /// Who may make tokens.
+    pub issuers: IssuersByName,
     /// The rules of the default namespace.
     pub rules: Rules,
     /// HTTP.
@@ -122,7 +129,12 @@ impl Config {
     /// True while nobody chose who may come in: local programs may, because
     /// they are local. A request that came by a proxy must then be refused.
     pub fn is_unconfigured(&self) -> bool {
-        !self.access.open && self.access.api_keys.is_empty()
+        !self.access.open && !self.has_credentials()
+    }
+
+    /// Whether there is anything to show at the door: API keys, or tokens.
+    pub(crate) fn has_credentials(&self) -> bool {
+        !self.access.api_keys.is_empty() || !self.issuers.by_name.is_empty()
     }
 
     /// What core needs.
@@ -161,7 +173,7 @@ impl Config {
 
     /// What `auto` comes to.
     fn auto(&self) -> CoreAccess {
-        if self.access.open || self.access.api_keys.is_empty() {
+        if self.access.open || !self.has_credentials() {
             CoreAccess::Anyone
         } else {
             CoreAccess::Keys

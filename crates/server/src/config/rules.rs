@@ -11,11 +11,14 @@ use super::forms::{Form, Given, Kept, Size, Switch, Time, WhoMay};
 pub enum Who {
     /// Whoever reaches the server.
     Anyone,
-    /// Whoever shows an API key.
+    /// Whoever shows an API key or a valid token.
+    Users,
+    /// Whoever shows an API key, or a token that grants it.
     Keys,
     /// No one.
     Nobody,
-    /// Keys where API keys are set and the server is not open, else anyone.
+    /// Keys where API keys or issuers are set and the server is not open, else
+    /// anyone.
     #[default]
     Auto,
 }
@@ -44,6 +47,7 @@ impl Who {
     pub(super) fn resolve(self, else_: Access) -> Access {
         match self {
             Self::Anyone => Access::Anyone,
+            Self::Users => Access::Users,
             Self::Keys => Access::Keys,
             Self::Nobody => Access::Nobody,
             Self::Auto => else_,

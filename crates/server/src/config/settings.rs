@@ -8,8 +8,9 @@ use fanwire_core::limits::Limits as Core;
 
 use super::define::{Group, Setting, settings};
 use super::forms::{
-    Addresses, ApiKeys, Count, Form, Kept, List, Named, Size, Switch, Time, WhoMay,
+    Addresses, ApiKeys, Count, Form, Kept, List, Named, Size, Switch, Text, Time, WhoMay,
 };
+use super::issuers::{Issuers, TokenIssuer};
 use super::networks::{HeaderName, Network, Networks, ProxyHeader};
 use super::rules::{NamedRules, Who};
 use super::secret::Secret;
@@ -74,15 +75,39 @@ settings! {
         proxy_header: ProxyHeader as HeaderName = ProxyHeader::XForwardedFor;
     }
 
+    /// How users show their tokens (JSON Web Tokens); who makes them is in [issuers].
+    tokens: Tokens {
+        /// The name of an HttpOnly cookie that may hold the token. Then pages of other
+        /// origins than the allowed ones are refused altogether. Empty: none.
+        cookie: String as Text = String::new();
+        /// A token may also stand in the URL, as `?token=`, for what can send no
+        /// header (an `EventSource` of another site). URLs end up in logs and histories
+        /// of others: prefer the cookie.
+        in_url: bool as Switch = false;
+        /// Keys that an issuer publishes are fetched anew when they are so old …
+        jwks_refresh: Duration as Time = secs(600);
+        /// … or when a token names one that is not among them, so often at most.
+        jwks_at_most_every: Duration as Time = secs(30);
+        /// How long one fetch may take.
+        jwks_timeout: Duration as Time = secs(5);
+    }
+
+    /// Who may make tokens, each a table; at least a secret, public_keys or jwks.
+    issuers: IssuersByName {
+        /// Issuers by a name of yours.
+        by_name: BTreeMap<String, TokenIssuer> as Issuers = BTreeMap::new(), flag "issuer";
+    }
+
     /// The rules of the default namespace, and of every namespace without its own.
     rules: Rules {
-        /// Who may publish: anyone, keys, nobody, or auto: keys where API keys are set
-        /// and the server is not `open`, else anyone.
+        /// Who may publish: anyone; users: whoever shows an API key or a valid token;
+        /// keys: an API key, or a token that grants it; nobody; or auto: keys where
+        /// API keys or issuers are set and the server is not `open`, else anyone.
         publish: Who as WhoMay = Who::Auto;
-        /// Who may listen live: anyone, keys, nobody or auto.
+        /// Who may listen live: anyone, users, keys, nobody or auto.
         subscribe: Who as WhoMay = Who::Auto;
-        /// Who may read what was (history, resume, rewind): anyone, keys, nobody or
-        /// auto. Never easier than listening.
+        /// Who may read what was (history, resume, rewind): anyone, users, keys,
+        /// nobody or auto. Never easier than listening.
         history_access: Who as WhoMay = Who::Auto;
         /// What is kept per channel: messages (a number), bytes (a size) and ttl (a
         /// duration); what is left out keeps its default. "off" keeps nothing.

@@ -27,7 +27,9 @@ fn the_annotated_default_file_reads_back_as_the_defaults() {
     assert!(Config::default().validate().is_ok());
     for setting in Config::settings() {
         let line = format!("\n{} = ", setting.name());
-        let stands = setting.hidden || setting.key == "namespaces" || text.contains(&line);
+        let stands = setting.hidden
+            || matches!(setting.key, "namespaces" | "issuers")
+            || text.contains(&line);
         assert!(stands, "{} is missing", setting.key);
     }
     assert!(!text.contains("force_pull"));
@@ -307,4 +309,55 @@ fn a_named_namespace_takes_what_it_leaves_out_from_the_rules() {
     assert!(problems("[namespaces.\"a b\"]\npublish = \"keys\"").contains("A-Z a-z"));
     assert!(problems("[namespaces.chat]\ncolour = 3").contains("chat: colour: there are publish"));
     assert!(problems("[namespaces]\nchat = 3").contains("write a table [namespaces.chat]"));
+}
+
+#[test]
+fn the_example_of_issuers_in_the_default_file_works() {
+    let text = Config::default_toml();
+    let (_, example) = text.split_once("#\n# [issuers.provider]").unwrap();
+    let (example, _) = example.split_once("\n\n").unwrap();
+    let example = format!(
+        "[issuers.provider]{}",
+        example.replace("\n# ", "\n").replace("\n#", "\n")
+    );
+    let config = Config::from_toml(&example).unwrap();
+    config.validate().unwrap();
+    let backend = &config.issuers.by_name["backend"];
+    assert_eq!(backend.key_files().next().unwrap().0, Some("2026-01"));
+    assert_eq!(config.issuers.by_name["provider"].audience, ["fanwire"]);
+    assert!(!config.is_unconfigured());
+}
+
+#[test]
+fn issuers_are_checked_and_their_secrets_never_shown() {
+    let secret = "0123456789abcdef0123456789abcdef";
+    let good = format!("[issuers.a]\nsecret = \"{secret}\"\n");
+    let config = Config::from_toml(&good).unwrap();
+    config.validate().unwrap();
+    assert!(!format!("{config:?}").contains(secret));
+    for setting in Config::settings() {
+        assert!(!(setting.get)(&config).contains(secret));
+    }
+    for (text, says) in [
+        ("[issuers.a]\nissuer = \"x\"", "has no key"),
+        ("[issuers.a]\nsecret = \"short\"", "32 to 512"),
+        ("[issuers.a]\njwks = \"http://example.org/k\"", "https"),
+        ("[issuers.a]\njwks = \"file:///etc/passwd\"", "https"),
+        (&format!("{good}leeway = \"31s\""), "at most 30s"),
+        (
+            &format!("{good}[issuers.b]\nsecret = \"{secret}x\""),
+            "same `issuer`",
+        ),
+        ("[issuers.a]\nsecert = \"x\"", "there are issuer"),
+    ] {
+        let told = problems(text);
+        assert!(told.contains(says), "{told}");
+        assert!(!told.contains(secret), "{told}");
+    }
+    let flag = Given::Text("a:secret".into());
+    let told = Config::default()
+        .set("issuers", &flag)
+        .unwrap_err()
+        .to_string();
+    assert!(told.contains("item 1 is not of the form"), "{told}");
 }

@@ -118,6 +118,20 @@ impl Encoder for Sse {
             return Bytes::new();
         }
         let last: &'static [u8] = if self.chunked { LAST_CHUNK } else { b"" };
+        if let End::Refused(refusal) = end {
+            let system = System::Error {
+                reference: None,
+                code: refusal.code.as_str(),
+                message: &refusal.detail,
+            };
+            let told = self.block(&Block {
+                retry: None,
+                id: None,
+                event: Some(system.name()),
+                data: Some(&data_of(system)),
+            });
+            return [&told[..], last].concat().into();
+        }
         if *end != End::Shutdown {
             return Bytes::from_static(last);
         }

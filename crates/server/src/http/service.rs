@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fanwire_core::clock::Clock as _;
 use fanwire_core::error::{Code, Refusal};
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE, ALLOW,
@@ -21,6 +22,7 @@ use super::{next, target};
 use crate::access::Origin;
 use crate::answer::{Answer, Dress, empty, full, not_allowed, problem, put_off};
 use crate::app::{App, Peer};
+use crate::auth::Now;
 use crate::forwarded;
 use fanwire_proto::ws::{CloseCode, close_frame};
 
@@ -136,7 +138,19 @@ pub(super) async fn route(
     }
     let proxied = forwarded::client(&app.config.access, peer.address, &head.headers);
     let client = proxied.unwrap_or(peer.address);
-    let subject = app.keys.subject(&head.headers, client)?;
+    let now = Now {
+        wall_ms: app.clock.wall_ms(),
+        hub: app.clock.now(),
+    };
+    let caller = app.auth.caller(head, client, now).await?;
+    if caller.by_cookie && origin == Origin::Denied {
+        return Err(Refusal::new(
+            Code::OriginDenied,
+            "this page's origin may not act as its visitor; start the server with \
+             --allow-origin ORIGIN",
+        ));
+    }
+    let subject = caller.subject;
     let answer = match (head.uri.path(), &head.method) {
         ("/", &Method::GET) => app.page.answer(),
         ("/healthz", &Method::GET) => full(StatusCode::OK, "text/plain; charset=utf-8", "ok"),

@@ -189,6 +189,8 @@ impl Shard {
             }
         } else if is_waiting(sub) && sub.progress + write_progress <= now {
             return self.end_at_once(slot, End::Slow);
+        } else if sub.expires.is_some_and(|ends| ends <= now) {
+            self.on_expiry(slot);
         } else if poll_due(sub, applied_wait).is_some_and(|due| due <= now) {
             self.on_deadline(slot);
         } else if let State::Behind(behind) = &sub.state
@@ -200,6 +202,18 @@ impl Shard {
             self.show_life(slot);
         }
         self.schedule(slot);
+    }
+
+    /// The token has ended. A poll is answered with what it has, and its next one
+    /// refused; a stream is told why it ends.
+    fn on_expiry(&mut self, slot: Slot) {
+        let Some(sub) = self.sub(slot) else { return };
+        if sub.is_once() {
+            return self.on_deadline(slot);
+        }
+        let sentence = "the token has expired; come back with a new one";
+        let refusal = Refusal::new(Code::TokenExpired, sentence);
+        self.end(slot, End::Refused(refusal));
     }
 
     /// Pings, comments, `$cursor`; ends who gave no sign of life.
@@ -254,6 +268,7 @@ impl Shard {
             [
                 pausing,
                 stalled,
+                sub.expires,
                 poll_due(sub, limits.applied_wait),
                 quiet,
                 keep_alive_at(sub),

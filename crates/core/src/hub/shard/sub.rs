@@ -109,6 +109,8 @@ pub(super) struct Sub {
     pub(super) heartbeat: Option<Heartbeat>,
     /// A poll's end, whatever happens.
     pub(super) deadline: Option<Instant>,
+    /// When the token ends by which it was let in.
+    pub(super) expires: Option<Instant>,
     /// The last words are in the outbox; gone when it is empty, or by then.
     pub(super) ending: Option<(End, Instant)>,
     pub(super) timer: Option<Instant>,
@@ -121,6 +123,8 @@ impl Sub {
             Kind::Stream => None,
         };
         let keys = attach.permit.keys().len();
+        let user = attach.permit.subject().user();
+        let expires = user.and_then(|user| user.expires);
         let behind = Behind {
             cursor: UNDECIDED,
             doing: Doing::Asking,
@@ -161,6 +165,7 @@ impl Sub {
             last_gap: None,
             heartbeat: attach.heartbeat,
             deadline,
+            expires,
             ending: None,
             timer: None,
         }

@@ -1,0 +1,114 @@
+//! What a token says, strict in type: a claim of another type is never taken
+//! for one that is missing (RFC 7519, section 4.1).
+
+use std::sync::Arc;
+
+use fanwire_core::clock::Instant;
+use fanwire_core::policy::{Grants, Right, Rights, User};
+use serde::de::{Deserialize, Deserializer, Error as _};
+
+/// Bytes of `sub`, `iss` and `jti`, each.
+const MAX_TEXT: usize = 255;
+
+/// The claims that matter here; others are left alone.
+#[derive(serde::Deserialize, Default)]
+#[serde(default)]
+pub(super) struct Claims {
+    #[serde(deserialize_with = "text")]
+    pub(super) sub: Option<String>,
+    #[serde(deserialize_with = "text")]
+    pub(super) iss: Option<String>,
+    #[serde(deserialize_with = "audience")]
+    pub(super) aud: Option<Vec<String>>,
+    #[serde(deserialize_with = "seconds")]
+    pub(super) exp: Option<u64>,
+    #[serde(deserialize_with = "seconds")]
+    pub(super) nbf: Option<u64>,
+    #[serde(deserialize_with = "seconds")]
+    pub(super) iat: Option<u64>,
+    #[serde(deserialize_with = "text")]
+    jti: Option<String>,
+    #[serde(deserialize_with = "granted")]
+    fanwire: Grants,
+}
+
+/// The claim `fanwire`: for each right, patterns of channels.
+#[derive(serde::Deserialize)]
+struct Granted {
+    #[serde(default)]
+    publish: Vec<String>,
+    #[serde(default)]
+    subscribe: Vec<String>,
+    /// Left out: as `subscribe`, so that who may listen can come back.
+    history: Option<Vec<String>>,
+    #[serde(default)]
+    presence: Vec<String>,
+    #[serde(default)]
+    call: Vec<String>,
+}
+
+impl Claims {
+    /// The user, once everything else was found right.
+    pub(super) fn into_user(self, id: String, expires: Option<Instant>) -> User {
+        User {
+            id: id.into(),
+            issuer: self.iss.map(Arc::from),
+            token: self.jti.map(Arc::from),
+            issued_ms: self.iat.and_then(|s| s.checked_mul(1000)),
+            expires,
+            grants: self.fanwire,
+        }
+    }
+}
+
+fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let text = String::deserialize(from)?;
+    if text.is_empty() || text.len() > MAX_TEXT || text.chars().any(char::is_control) {
+        return Err(D::Error::custom(
+            "1 to 255 bytes without control characters",
+        ));
+    }
+    Ok(Some(text))
+}
+
+/// Whole seconds since 1970 that still fit when they are milliseconds.
+fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    let seconds = u64::deserialize(from)?;
+    match seconds.checked_mul(1000) {
+        Some(_) => Ok(Some(seconds)),
+        None => Err(D::Error::custom("not a time")),
+    }
+}
+
+fn audience<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D::Error> {
+    #[derive(serde::Deserialize)]
+    #[serde(untagged)]
+    enum Audience {
+        One(String),
+        Many(Vec<String>),
+    }
+    Ok(Some(match Audience::deserialize(from)? {
+        Audience::One(one) => vec![one],
+        Audience::Many(many) => many,
+    }))
+}
+
+fn granted<'de, D: Deserializer<'de>>(from: D) -> Result<Grants, D::Error> {
+    let granted = Granted::deserialize(from)?;
+    let history = granted.history.as_ref().unwrap_or(&granted.subscribe);
+    let mut grants = Grants::none();
+    for (right, patterns) in [
+        (Right::Publish, &granted.publish),
+        (Right::Subscribe, &granted.subscribe),
+        (Right::History, history),
+        (Right::Presence, &granted.presence),
+        (Right::Call, &granted.call),
+    ] {
+        for pattern in patterns {
+            grants
+                .grant(Rights::NONE.and(right), pattern)
+                .map_err(D::Error::custom)?;
+        }
+    }
+    Ok(grants)
+}

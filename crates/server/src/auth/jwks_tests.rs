@@ -1,0 +1,182 @@
+#![allow(clippy::unwrap_used)]
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use super::*;
+
+const X: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+
+fn jwks(kids: &[&str]) -> String {
+    let key = |kid: &&str| json!({"kty": "OKP", "crv": "Ed25519", "kid": kid, "x": X});
+    json!({"keys": kids.iter().map(key).collect::<Vec<Value>>()}).to_string()
+}
+
+fn ok(body: &str) -> String {
+    format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// A server that gives what the watch holds, whatever it is asked, and counts.
+/// An empty text is never answered.
+struct Issuer {
+    url: Uri,
+    says: watch::Sender<String>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Issuer {
+    async fn start(first: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/keys", listener.local_addr().unwrap());
+        let (says, heard) = watch::channel(first.to_owned());
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = asked.clone();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let (heard, count) = (heard.clone(), count.clone());
+                tokio::spawn(async move {
+                    let mut head = Vec::new();
+                    while !head.ends_with(b"\r\n\r\n") {
+                        head.push(stream.read_u8().await.unwrap());
+                    }
+                    count.fetch_add(1, Ordering::SeqCst);
+                    let text = heard.borrow().clone();
+                    if text.is_empty() {
+                        std::future::pending::<()>().await;
+                    }
+                    let _ = stream.write_all(text.as_bytes()).await;
+                    let _ = stream.shutdown().await;
+                });
+            }
+        });
+        Self {
+            url: url.parse().unwrap(),
+            says,
+            asked,
+        }
+    }
+
+    fn says(&self, text: impl Into<String>) {
+        self.says.send_replace(text.into());
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    /// A set that refreshes by itself never, and on request when `every` has passed.
+    fn set(&self, every: Duration) -> Arc<KeySet> {
+        let pace = Pace {
+            refresh: Duration::from_secs(3600),
+            at_most_every: every,
+            timeout: Duration::from_secs(10),
+        };
+        let set = KeySet::new(self.url.clone(), pace);
+        tokio::spawn(set.clone().run());
+        set
+    }
+}
+
+async fn fetched(set: &KeySet, times: u64) {
+    let mut seen = set.known.subscribe();
+    seen.wait_for(|known| known.fetches >= times).await.unwrap();
+}
+
+fn kids(set: &KeySet) -> Vec<String> {
+    let keys = set.keys();
+    keys.iter()
+        .filter_map(|key| key.kid().map(str::to_owned))
+        .collect()
+}
+
+const SOON: Duration = Duration::from_millis(1);
+
+#[tokio::test]
+async fn a9_a_rotated_key_is_found_when_a_token_names_it() {
+    let issuer = Issuer::start(&ok(&jwks(&["old"]))).await;
+    let set = issuer.set(SOON);
+    fetched(&set, 1).await;
+    assert_eq!(kids(&set), ["old"]);
+    issuer.says(ok(&jwks(&["old", "new"])));
+    while set.newer().await != Asked::Fetched {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(kids(&set), ["old", "new"]);
+}
+
+#[tokio::test]
+async fn a6_a_thousand_unknown_key_names_are_one_fetch() {
+    let issuer = Issuer::start(&ok(&jwks(&["k"]))).await;
+    let set = issuer.set(Duration::from_secs(3600));
+    fetched(&set, 1).await;
+    for _ in 0..1000 {
+        assert_eq!(set.newer().await, Asked::TooSoon);
+    }
+    assert_eq!(issuer.asked(), 1);
+}
+
+#[tokio::test]
+async fn a6_those_who_ask_at_once_wait_for_one_fetch() {
+    let issuer = Issuer::start("").await;
+    let set = issuer.set(Duration::from_secs(3600));
+    // The first fetch hangs; all of these come while it does.
+    let asking: Vec<_> = (0..100)
+        .map(|_| {
+            let set = set.clone();
+            tokio::spawn(async move { set.newer().await })
+        })
+        .collect();
+    while issuer.asked() == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(asking.iter().all(|one| !one.is_finished()));
+    assert_eq!(issuer.asked(), 1);
+}
+
+#[tokio::test]
+async fn a8_known_keys_serve_on_whatever_the_issuer_answers() {
+    let issuer = Issuer::start(&ok(&jwks(&["k"]))).await;
+    let set = issuer.set(SOON);
+    fetched(&set, 1).await;
+    let large = format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n{}",
+        " ".repeat(300_000)
+    );
+    for bad in [
+        "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n".to_owned(),
+        "HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/\r\nContent-Length: 0\r\n\r\n"
+            .to_owned(),
+        large,
+        ok("not json"),
+        ok("{}"),
+        ok(&jwks(&[])),
+        ok(r#"{"keys":[{"kty":"oct","k":"c2VjcmV0"},5,{"kty":"what"}]}"#),
+        "nonsense\r\n\r\n".to_owned(),
+    ] {
+        issuer.says(bad.clone());
+        let before = set.known.borrow().fetches;
+        while set.known.borrow().fetches == before {
+            assert_ne!(set.newer().await, Asked::Fetched, "{}", &bad[..16]);
+        }
+        assert_eq!(kids(&set), ["k"]);
+    }
+    issuer.says(ok(&jwks(&["k2"])));
+    while set.newer().await != Asked::Fetched {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(kids(&set), ["k2"]);
+}
+
+#[tokio::test]
+async fn a8_an_issuer_that_hangs_is_given_up_after_the_time_out() {
+    let issuer = Issuer::start("").await;
+    let why = fetch::get(&issuer.url, Duration::from_millis(20))
+        .await
+        .unwrap_err();
+    assert!(why.to_string().contains("no answer within"), "{why}");
+}

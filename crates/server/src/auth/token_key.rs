@@ -1,0 +1,134 @@
+//! Keys that tokens are verified with. The key says which algorithms it is for,
+//! never the token: so a public key is no HMAC secret whoever says so.
+
+use jsonwebtoken::crypto;
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
+use jsonwebtoken::{Algorithm, DecodingKey};
+
+use crate::config::MIN_TOKEN_SECRET;
+
+const HMAC: &[Algorithm] = &[Algorithm::HS256, Algorithm::HS384, Algorithm::HS512];
+const RSA: &[Algorithm] = &[
+    Algorithm::RS256,
+    Algorithm::RS384,
+    Algorithm::RS512,
+    Algorithm::PS256,
+    Algorithm::PS384,
+    Algorithm::PS512,
+];
+const P256: &[Algorithm] = &[Algorithm::ES256];
+const P384: &[Algorithm] = &[Algorithm::ES384];
+const ED25519: &[Algorithm] = &[Algorithm::EdDSA];
+
+/// One key of one issuer.
+#[derive(Clone)]
+pub(crate) struct TokenKey {
+    /// Its name in a token's head; a key without one is tried where the token
+    /// names none.
+    kid: Option<String>,
+    algorithms: Vec<Algorithm>,
+    key: DecodingKey,
+}
+
+impl TokenKey {
+    /// A secret for HS256, HS384 and HS512.
+    ///
+    /// # Errors
+    /// Shorter than [`MIN_TOKEN_SECRET`] bytes.
+    pub(crate) fn secret(kid: Option<&str>, secret: &[u8]) -> Result<Self, &'static str> {
+        if secret.len() < MIN_TOKEN_SECRET {
+            return Err("a secret for tokens has at least 32 bytes");
+        }
+        Ok(Self::new(kid, HMAC, DecodingKey::from_secret(secret)))
+    }
+
+    /// A public key in PEM: RSA (2,048 bits and more), P-256, P-384 or Ed25519.
+    ///
+    /// # Errors
+    /// Anything else, a private key too.
+    pub(crate) fn pem(kid: Option<&str>, pem: &[u8]) -> Result<Self, &'static str> {
+        let private = b"PRIVATE KEY";
+        if pem.windows(private.len()).any(|text| text == private) {
+            return Err("this is a private key; the server needs the public one");
+        }
+        if let Ok(key) = DecodingKey::from_ed_pem(pem) {
+            return Ok(Self::new(kid, ED25519, key));
+        }
+        if let Ok(key) = DecodingKey::from_ec_pem(pem) {
+            // An uncompressed point: 0x04 and two numbers of the curve's size.
+            return match key.try_get_as_bytes().map(<[u8]>::len) {
+                Ok(65) => Ok(Self::new(kid, P256, key)),
+                Ok(97) => Ok(Self::new(kid, P384, key)),
+                _ => Err("of elliptic curves there are P-256, P-384 and Ed25519"),
+            };
+        }
+        DecodingKey::from_rsa_pem(pem)
+            .map(|key| Self::new(kid, RSA, key))
+            .map_err(|_| "not a public key in PEM (RSA, P-256, P-384 or Ed25519)")
+    }
+
+    /// A key of a JWKS; none for what tokens cannot be verified with: keys for
+    /// encryption, symmetric ones, curves and algorithms that are not known here.
+    pub(crate) fn jwk(jwk: &Jwk) -> Option<Self> {
+        let common = &jwk.common;
+        let for_others = |use_: &PublicKeyUse| *use_ != PublicKeyUse::Signature;
+        if common.public_key_use.as_ref().is_some_and(for_others) {
+            return None;
+        }
+        let verifies = |all: &Vec<KeyOperations>| all.contains(&KeyOperations::Verify);
+        if !common.key_operations.as_ref().is_none_or(verifies) {
+            return None;
+        }
+        let family = match &jwk.algorithm {
+            AlgorithmParameters::RSA(_) => RSA,
+            AlgorithmParameters::EllipticCurve(one) if one.curve == EllipticCurve::P256 => P256,
+            AlgorithmParameters::EllipticCurve(one) if one.curve == EllipticCurve::P384 => P384,
+            AlgorithmParameters::OctetKeyPair(one) if one.curve == EllipticCurve::Ed25519 => {
+                ED25519
+            }
+            // A secret that everybody can fetch is none.
+            _ => return None,
+        };
+        let key = DecodingKey::from_jwk(jwk).ok()?;
+        let mut made = Self::new(common.key_id.as_deref(), family, key);
+        if let Some(only) = common.key_algorithm {
+            let only = only.to_string().parse::<Algorithm>().ok()?;
+            made.algorithms.retain(|algorithm| *algorithm == only);
+        }
+        (!made.algorithms.is_empty()).then_some(made)
+    }
+
+    fn new(kid: Option<&str>, algorithms: &[Algorithm], key: DecodingKey) -> Self {
+        Self {
+            kid: kid.map(str::to_owned),
+            algorithms: algorithms.to_vec(),
+            key,
+        }
+    }
+
+    /// Its name.
+    pub(crate) fn kid(&self) -> Option<&str> {
+        self.kid.as_deref()
+    }
+
+    /// Whether it verifies tokens of this algorithm.
+    pub(crate) fn is_for(&self, algorithm: Algorithm) -> bool {
+        self.algorithms.contains(&algorithm)
+    }
+
+    /// Whether `signature` (base64url) is this key's for `signed`.
+    pub(crate) fn verifies(&self, algorithm: Algorithm, signed: &[u8], signature: &str) -> bool {
+        self.is_for(algorithm)
+            && crypto::verify(signature, signed, &self.key, algorithm).unwrap_or(false)
+    }
+}
+
+/// Shows the name and what it is for, never the key.
+impl std::fmt::Debug for TokenKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TokenKey")
+            .field("kid", &self.kid)
+            .field("algorithms", &self.algorithms)
+            .finish_non_exhaustive()
+    }
+}
