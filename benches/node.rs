@@ -83,7 +83,7 @@ impl Encoder for Frames {
         Some(frame(Opcode::Ping, &[]))
     }
 
-    fn end(&self, _: &End) -> Bytes {
+    fn end(&self, _: &End, _: u64) -> Bytes {
         close_frame(None, "")
     }
 }
