@@ -19,6 +19,7 @@ pub mod script;
 pub mod server;
 pub mod soak;
 pub mod sse;
+pub mod token;
 pub mod wait;
 pub mod wire;
 pub mod ws;

@@ -2,12 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use crate::http::{Head, Http, request};
+use crate::http::{Answer, Head, Http, request};
 use crate::http2;
 use crate::poll::Poller;
 use crate::said::{Gap, Heard, Ready, Said};
 use crate::sse::Sse;
-use crate::wire::Wire;
+use crate::wire::{Ending, Wire};
 use crate::ws::{Ws, upgrade};
 
 /// How a listener hears.
@@ -170,6 +170,25 @@ impl Listener {
         query: &str,
         headers: &[(&str, &[u8])],
     ) -> Result<Self, Said> {
+        match Self::ask(transport, to, list, query, headers).await {
+            Ok(Ok(listener)) => Ok(listener),
+            Ok(Err(answer)) => panic!("{list} {query}: {} {}", answer.status, answer.text()),
+            Err(_) => Err(Said::Cut),
+        }
+    }
+
+    /// The same, where it may be refused (`Ok(Err)`). A poll shows who it is every
+    /// time; its other headers go with the first request.
+    ///
+    /// # Errors
+    /// How the connection ended before the answer was whole.
+    pub async fn ask(
+        transport: Transport,
+        to: SocketAddr,
+        list: &str,
+        query: &str,
+        headers: &[(&str, &[u8])],
+    ) -> Result<Result<Self, Answer>, Ending> {
         let mark = if query.is_empty() { "" } else { "?" };
         let target = format!("/c/{list}{mark}{query}");
         match transport {
@@ -187,22 +206,19 @@ impl Listener {
                 } else {
                     Http::connect(to).await
                 };
-                match Sse::try_open_over(http, to, &target, headers).await {
-                    Ok(Ok(sse)) => Ok(Self::Sse(sse.enveloped(enveloped || list.contains(',')))),
-                    Ok(Err(answer)) => panic!("{target}: {} {}", answer.status, answer.text()),
-                    Err(_) => Err(Said::Cut),
-                }
+                let opened = Sse::try_open_over(http, to, &target, headers).await?;
+                Ok(opened.map(|sse| Self::Sse(sse.enveloped(enveloped || list.contains(',')))))
             }
             Transport::Poll | Transport::PollHttp2 => {
                 let mut poller =
                     Poller::new(to, &format!("/c/{list}"), query).over_http2(transport.is_http2());
                 for (name, value) in headers {
-                    poller = poller.first_header(name, value);
+                    poller = match *name {
+                        "Authorization" | "Cookie" => poller.header(name, value),
+                        _ => poller.first_header(name, value),
+                    };
                 }
-                match poller.anchor().await {
-                    Ok(()) => Ok(Self::Poll(poller)),
-                    Err(_) => Err(Said::Cut),
-                }
+                Ok(poller.try_anchor().await?.map(|()| Self::Poll(poller)))
             }
             Transport::WsEnvelope | Transport::WsRaw => {
                 let enveloped = transport == Transport::WsEnvelope;
@@ -210,11 +226,8 @@ impl Listener {
                 if enveloped {
                     all.push(("Sec-WebSocket-Protocol", b"fanwire.envelope"));
                 }
-                match Ws::try_open(to, &target, &all).await {
-                    Ok(Ok(ws)) => Ok(Self::Ws(ws.enveloped(enveloped || list.contains(',')))),
-                    Ok(Err(answer)) => panic!("{target}: {} {}", answer.status, answer.text()),
-                    Err(_) => Err(Said::Cut),
-                }
+                let opened = Ws::try_open(to, &target, &all).await?;
+                Ok(opened.map(|ws| Self::Ws(ws.enveloped(enveloped || list.contains(',')))))
             }
         }
     }

@@ -16,6 +16,7 @@ pub struct Poller {
     /// The path and its query, without cursor and wait; it has a `?`.
     target: String,
     headers: Vec<(String, Vec<u8>)>,
+    every: Vec<(String, Vec<u8>)>,
     http: Option<Http>,
     http2: bool,
     queue: VecDeque<Said>,
@@ -40,6 +41,7 @@ impl Poller {
             to,
             target: format!("{target}{mark}"),
             headers: Vec::new(),
+            every: Vec::new(),
             http: None,
             http2: false,
             queue: VecDeque::new(),
@@ -65,16 +67,41 @@ impl Poller {
         self
     }
 
+    /// Adds a header to every request.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &[u8]) -> Self {
+        self.every.push((name.to_owned(), value.to_vec()));
+        self
+    }
+
     /// A first request that does not wait: from here on, nothing is missed.
     ///
     /// # Errors
     /// The ending, where no whole answer came.
+    ///
+    /// # Panics
+    /// Where it is refused.
     pub async fn anchor(&mut self) -> Result<(), Ending> {
+        match self.try_anchor().await? {
+            Ok(()) => Ok(()),
+            Err(answer) => panic!("{}: {} {}", self.target, answer.status, answer.text()),
+        }
+    }
+
+    /// The same, where it may be refused.
+    ///
+    /// # Errors
+    /// As [`Poller::anchor`].
+    pub async fn try_anchor(&mut self) -> Result<Result<(), Answer>, Ending> {
         let wait = std::mem::take(&mut self.wait);
         let answer = self.ask().await;
         self.wait = wait;
-        self.take(&answer?);
-        Ok(())
+        let answer = answer?;
+        if answer.status != 200 {
+            return Ok(Err(answer));
+        }
+        self.take(&answer);
+        Ok(Ok(()))
     }
 
     /// The next message or gap; [`Said::Cursor`] after each answer's last.
@@ -120,6 +147,7 @@ impl Poller {
         };
         let host = self.to.to_string();
         let mut headers: Vec<(&str, &[u8])> = vec![("Host", host.as_bytes())];
+        headers.extend(self.every.iter().map(|(n, v)| (n.as_str(), v.as_slice())));
         if self.after.is_none() {
             headers.extend(self.headers.iter().map(|(n, v)| (n.as_str(), v.as_slice())));
         }

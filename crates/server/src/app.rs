@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use fanwire_core::clock::Clock as _;
 use fanwire_core::hub::Hub;
 use fanwire_core::policy::Door;
 use tokio::sync::watch;
 
 use crate::access;
-use crate::auth::Auth;
+use crate::auth::{Auth, Now};
 use crate::clock::{SystemClock, random};
 use crate::config::Config;
 use crate::limit::{Place, Slot};
@@ -52,6 +53,14 @@ impl App {
         async move {
             // A sender that is gone is a server that is gone.
             let _ = stop.wait_for(|reached| *reached >= stage).await;
+        }
+    }
+
+    /// The present.
+    pub(crate) fn now(&self) -> Now {
+        Now {
+            wall_ms: self.clock.wall_ms(),
+            hub: self.clock.now(),
         }
     }
 

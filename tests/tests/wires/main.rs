@@ -2,6 +2,7 @@
 //! makes it, on each variant of the server.
 #![allow(clippy::unwrap_used)]
 
+mod a_tokens;
 mod alive;
 mod bodies;
 mod drain;
@@ -24,6 +25,7 @@ mod polling;
 mod proxies;
 mod storm;
 mod table;
+mod ws_auth;
 mod ws_deflate;
 mod ws_frames;
 mod ws_handshake;

@@ -8,6 +8,7 @@ use super::Hub;
 use super::encode::End;
 use super::queue::{Command, Entry, SubId};
 use crate::key::SocketId;
+use crate::policy::Permit;
 
 /// An attached subscriber. Everything said here is a command in its shard's
 /// queue; the shard alone writes. Dropping it lets the subscriber go.
@@ -35,6 +36,12 @@ impl Subscriber {
     /// is kept.
     pub fn pong(&self, unit: Bytes) {
         self.command(Command::Pong(unit));
+    }
+
+    /// Goes on by another permit, as when a token was shown that ends later. It is
+    /// for the same keys, or is not taken.
+    pub fn renew(&self, permit: Permit) {
+        self.command(Command::Renew(Box::new(permit)));
     }
 
     /// Writes the last words and lets the subscriber go; the writer hears of it.

@@ -13,6 +13,7 @@ use super::encode::End;
 use super::publication::Publication;
 use crate::broker::{ReadReply, Tail, Top, Unavailable};
 use crate::cursor::{Epoch, Seq};
+use crate::policy::Permit;
 
 /// A subscriber's number: never used twice, so a late command for one that is
 /// gone meets nobody.
@@ -49,6 +50,8 @@ pub(super) enum Command {
     Send(Bytes),
     /// An answer to a ping; only the latest is kept.
     Pong(Bytes),
+    /// It goes on by another permit, to the same keys.
+    Renew(Box<Permit>),
     /// Let it go.
     End(End),
     /// The broker's top, for a cursor that this node alone cannot judge; the

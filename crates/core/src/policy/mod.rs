@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use crate::sync::RwLock;
 
+use crate::clock::Instant;
 use crate::error::{Code, Refusal};
 use crate::key::Key;
 use crate::message::Keys;
@@ -209,6 +210,11 @@ impl Permit {
     /// Who holds it.
     pub fn subject(&self) -> &Subject {
         &self.subject
+    }
+
+    /// When its holder's token ends; none where nothing ends.
+    pub fn expires(&self) -> Option<Instant> {
+        self.subject.user().and_then(|user| user.expires)
     }
 
     /// For what.

@@ -105,17 +105,29 @@ impl Player {
                 )
                 .unwrap();
             }
+            // renew NAME CHANNELS USER MS [revoked]: withdrawn while it is on its way.
+            "renew" => {
+                let left = Duration::from_millis(number(words[3]) as u64);
+                self.world().renew(words[0], words[1], words[2], left);
+                if words.get(4) == Some(&"revoked") {
+                    self.revoke(words[2]);
+                }
+            }
             "revoke" => {
-                let what = Revoke::User {
-                    issuer: None,
-                    id: words[0].into(),
-                };
-                self.world().door.revoke(what, 0, u64::MAX).unwrap();
+                self.revoke(words[0]);
                 self.world().hub.recheck();
             }
             other => panic!("no such step: {other}"),
         }
         self.show(trace);
+    }
+
+    fn revoke(&mut self, user: &str) {
+        let what = Revoke::User {
+            issuer: None,
+            id: user.into(),
+        };
+        self.world().door.revoke(what, 0, u64::MAX).unwrap();
     }
 
     fn limit(&mut self, word: &str) {

@@ -260,15 +260,24 @@ impl World {
         self.door.admit(subject, verb, keys)
     }
 
+    fn subject(&self, user: Option<&str>, expires: Option<Duration>) -> Subject {
+        let Some(id) = user else { return nobody() };
+        Subject::User(Arc::new(User {
+            id: id.into(),
+            expires: expires.map(|left| self.clock.now() + left),
+            ..User::default()
+        }))
+    }
+
+    /// A client shows another token of its own, for `channels`.
+    pub(crate) fn renew(&mut self, name: &str, channels: &str, user: &str, expires: Duration) {
+        let subject = self.subject(Some(user), Some(expires));
+        let permit = self.permit(subject, Verb::Read, channels).unwrap();
+        self.clients[name].0.renew(permit);
+    }
+
     pub(crate) fn attach(&mut self, coming: Coming<'_>) -> Result<(), Refusal> {
-        let subject = match coming.user {
-            None => nobody(),
-            Some(id) => Subject::User(Arc::new(User {
-                id: id.into(),
-                expires: coming.expires.map(|left| self.clock.now() + left),
-                ..User::default()
-            })),
-        };
+        let subject = self.subject(coming.user, coming.expires);
         let permit = self.permit(subject, Verb::Read, coming.channels)?;
         let wire = Arc::new(Mutex::new(Wire {
             room: coming.room,

@@ -48,6 +48,32 @@ pub struct Command {
     pub reference: Option<Ref>,
 }
 
+/// A token that is shown on the connection itself.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Auth {
+    /// The token, not looked at.
+    pub token: String,
+    /// The mark for the answer.
+    pub reference: Option<Ref>,
+}
+
+/// One frame of a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// Publish this.
+    Publish(Command),
+    /// This is who I am.
+    Auth(Auth),
+}
+
+impl fmt::Debug for Auth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Auth")
+            .field("reference", &self.reference)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Why a command was refused, with its mark where that could be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandError {
@@ -66,8 +92,25 @@ impl fmt::Display for CommandError {
 impl std::error::Error for CommandError {}
 
 impl Command {
-    /// Reads a command. Members that are not known are ignored; a known one may
-    /// stand once. A JSON payload is a slice of `text`, not a copy.
+    /// Reads a command that publishes.
+    ///
+    /// # Errors
+    /// As [`Request::parse`], and for what asks for anything else.
+    pub fn parse(text: &Bytes) -> Result<Self, CommandError> {
+        match Request::parse(text)? {
+            Request::Publish(command) => Ok(command),
+            Request::Auth(auth) => Err(CommandError {
+                reference: auth.reference,
+                error: DecodeError::malformed(0, "not a publish"),
+            }),
+        }
+    }
+}
+
+impl Request {
+    /// Reads a frame. Members that are not known are ignored; a known one may
+    /// stand once, and `auth` beside `ref` alone. A JSON payload is a slice of
+    /// `text`, not a copy.
     ///
     /// # Errors
     /// `TooLarge` for nesting over 128, else `Malformed`.
@@ -90,13 +133,23 @@ impl Command {
             ))
         })?;
         let reference = members.reference.map(read_ref).transpose().map_err(bare)?;
+        if let Some(auth) = members.auth {
+            let token = serde_json::from_str::<String>(auth.get()).ok();
+            return match token.filter(|_| !members.publishes()) {
+                Some(token) => Ok(Self::Auth(Auth { token, reference })),
+                None => Err(CommandError {
+                    reference,
+                    error: DecodeError::malformed(0, "auth is a string and stands alone"),
+                }),
+            };
+        }
         match members.read(text) {
-            Ok((payload, event, key)) => Ok(Self {
+            Ok((payload, event, key)) => Ok(Self::Publish(Command {
                 payload,
                 event,
                 key,
                 reference,
-            }),
+            })),
             Err(why) => Err(CommandError {
                 reference,
                 error: DecodeError::malformed(0, why),
@@ -108,6 +161,7 @@ impl Command {
 /// The members as they stand, none judged yet.
 #[derive(Default)]
 struct Members<'a> {
+    auth: Option<&'a RawValue>,
     data: Option<&'a RawValue>,
     event: Option<&'a RawValue>,
     key: Option<&'a RawValue>,
@@ -116,6 +170,13 @@ struct Members<'a> {
 }
 
 impl Members<'_> {
+    /// Whether any member is there that only a publish has.
+    fn publishes(&self) -> bool {
+        [self.data, self.event, self.key, self.kind]
+            .iter()
+            .any(Option::is_some)
+    }
+
     fn read(
         &self,
         text: &Bytes,
@@ -175,6 +236,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
                 let mut members = Members::default();
                 while let Some(name) = map.next_key::<String>()? {
                     let slot = match name.as_str() {
+                        "auth" => &mut members.auth,
                         "data" => &mut members.data,
                         "event" => &mut members.event,
                         "key" => &mut members.key,
@@ -194,5 +256,26 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
         }
 
         deserializer.deserialize_map(Walk)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_that_shows_a_token_asks_for_nothing_else_and_does_not_show_it_again() {
+        let parse = |text: &str| Request::parse(&Bytes::copy_from_slice(text.as_bytes()));
+        let Ok(Request::Auth(auth)) = parse(r#"{"auth":"eyJ.x.y","ref":7}"#) else {
+            panic!("not taken")
+        };
+        assert!(auth.token == "eyJ.x.y" && !format!("{auth:?}").contains("eyJ"));
+        for bad in [
+            r#"{"auth":5}"#,
+            r#"{"auth":"a","data":1}"#,
+            r#"{"auth":"a","auth":"a"}"#,
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
     }
 }

@@ -13,7 +13,7 @@ pub mod poll;
 pub mod read;
 pub mod system;
 
-pub use command::{Command, CommandError, Payload, Ref};
+pub use command::{Auth, Command, CommandError, Payload, Ref, Request};
 pub use envelope::{Body, Envelope};
 pub use poll::PollWriter;
 pub use read::{Incoming, Message, MessageBody};

@@ -52,6 +52,8 @@ impl CloseCode {
     pub const UNAUTHORIZED: Self = Self(3500);
     /// A request that is not of the form; do not come back as you are.
     pub const BAD_REQUEST: Self = Self(3501);
+    /// Nobody said in time who it is.
+    pub const AUTH_TIMEOUT: Self = Self(3502);
     /// Too many connections of this address.
     pub const CONNECTION_LIMIT: Self = Self(3504);
     /// Too many channels.

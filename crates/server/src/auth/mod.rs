@@ -26,7 +26,7 @@ use keys::Keys;
 use shown::{Shown, Way};
 use token::{Bad, Issuer, Tokens};
 
-pub(crate) use token::Now;
+pub(crate) use token::{MAX_TOKEN, Now};
 use token_key::TokenKey;
 
 /// Everything that is known of those who may come.
@@ -108,6 +108,11 @@ impl Auth {
             subject,
             by_cookie: way == Way::Cookie,
         })
+    }
+
+    /// Whether there are users at all.
+    pub(crate) fn takes_tokens(&self) -> bool {
+        !self.tokens.is_empty()
     }
 
     /// Whose token this is.

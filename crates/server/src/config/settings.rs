@@ -159,6 +159,9 @@ settings! {
         timeout: Duration as Time = secs(20);
         /// How long the handshake may take.
         handshake: Duration as Time = secs(10);
+        /// How long a socket that was opened without a key or token may take to show
+        /// a token in its first frame.
+        auth_timeout: Duration as Time = secs(10);
         /// How long the peer may take to answer a close frame.
         close_wait: Duration as Time = secs(1);
         /// How long the rest of a message may take to come once it has begun.

@@ -18,7 +18,7 @@ use super::{http2, next, service};
 use crate::answer::{Dress, raw_problem};
 use crate::app::{App, Peer};
 use crate::shutdown::Stage;
-use crate::transport::{Departure, Stream, depart, linger, rest};
+use crate::transport::{Departure, Stream, Unproven, depart, linger, prove, rest};
 
 /// Why a connection is hyper's no longer.
 enum Done {
@@ -30,6 +30,8 @@ enum Done {
     Idle,
     /// A handler wants the socket.
     Departs(Box<Departure>),
+    /// A WebSocket of somebody yet to be known.
+    Unproven(Box<Unproven>),
     /// A handler's last words on it.
     Says(Bytes),
     /// A handler's answer, behind which more messages may follow.
@@ -62,6 +64,7 @@ async fn serve(app: Arc<App>, peer: Arc<Peer>, mut stream: Stream, mut before: B
     let wait = app.config.ws.close_wait;
     match done {
         Done::Departs(departure) => depart(app, peer, stream, &rest_of, *departure),
+        Done::Unproven(unproven) => prove(app, peer, stream, rest_of, *unproven),
         Done::Ended => linger(stream, wait).await,
         Done::Idle => {}
         Done::Refused(refusal) => refuse(stream, &refusal, wait).await,
@@ -126,6 +129,7 @@ async fn under_hyper(
         }
         match watch.take_exit() {
             Some(Exit::Departs(departure)) => return Poll::Ready(Done::Departs(departure)),
+            Some(Exit::Unproven(unproven)) => return Poll::Ready(Done::Unproven(unproven)),
             Some(Exit::Says(words)) => return Poll::Ready(Done::Says(words)),
             Some(Exit::Rests(words)) => return Poll::Ready(Done::Rests(words)),
             None => {}

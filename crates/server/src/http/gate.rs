@@ -18,7 +18,7 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::transport::{Departure, Stream, with_scratch};
+use crate::transport::{Departure, Stream, Unproven, with_scratch};
 
 /// What a connection is doing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,6 +55,8 @@ pub(super) struct Watch {
 pub(super) enum Exit {
     /// To go on with it.
     Departs(Box<Departure>),
+    /// To hear on it who it is.
+    Unproven(Box<Unproven>),
     /// To write these bytes and close it.
     Says(Bytes),
     /// To write these bytes, the answer, and wait for the next request.

@@ -19,7 +19,7 @@ use super::once::once;
 use super::target::Query;
 use crate::answer::{Answer, Dress, EVENT_STREAM, json, open_head, put_off};
 use crate::app::App;
-use crate::transport::{Departure, Purpose};
+use crate::transport::{Departure, Purpose, Unproven};
 
 /// How a request goes on.
 pub(super) enum Reply {
@@ -27,6 +27,8 @@ pub(super) enum Reply {
     Answer(Answer),
     /// The socket leaves.
     Departs(Box<Departure>),
+    /// A WebSocket that is to show in its first frame whose it is.
+    Unproven(Box<Unproven>),
     /// These are its last bytes.
     Says(Bytes),
 }
@@ -81,12 +83,40 @@ async fn serve(
         Start::Latest => Verb::Subscribe,
         _ => Verb::Read,
     };
-    let permit = app.door.admit(subject, verb, keys)?;
+    // A page can send no header with a WebSocket: it may show a token in its first
+    // frame. Nothing is opened until then, and nothing inflated.
+    let later = match (want, &subject) {
+        (
+            Want::WebSocket {
+                envelope: true,
+                named,
+            },
+            Subject::Anonymous(_),
+        ) if app.auth.takes_tokens() => Some((named, keys.clone())),
+        _ => None,
+    };
+    let admitted = app.door.admit(subject, verb, keys);
     let stopping = app.is_stopping();
-    if stopping && matches!(want, Want::WebSocket { .. } | Want::Sse { .. }) {
+    if admitted.is_ok() && stopping && matches!(want, Want::WebSocket { .. } | Want::Sse { .. }) {
         let sentence = "the server is shutting down; come back shortly";
         return Err(Refusal::new(Code::Unavailable, sentence));
     }
+    let permit = match (admitted, later) {
+        (Ok(permit), _) => permit,
+        (Err(refusal), Some((named, keys))) if refusal.code == Code::Unauthorized => {
+            let key = key.unwrap_or(HeaderValue::from_static(""));
+            return Ok(Reply::Unproven(Box::new(Unproven {
+                keys,
+                verb,
+                start,
+                head: handshake::switching(&key, named, None, dress),
+                dress: dress.clone(),
+                back: &next::BACK,
+                place: None,
+            })));
+        }
+        (Err(refusal), _) => return Err(refusal),
+    };
     let close = head.version < Version::HTTP_11 || wants_close(&head.headers);
     // Only HTTP/1.1 has chunks, and heads that are written by hand.
     let chunked = head.version == Version::HTTP_11 && !close;

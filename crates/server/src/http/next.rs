@@ -75,7 +75,9 @@ async fn publishes(app: &Arc<App>, peer: &Arc<Peer>, head: &request::Parts, body
     let mut answer = match reply {
         Reply::Answer(answer) => answer,
         // Only a GET listens.
-        Reply::Departs(_) | Reply::Says(_) => empty(StatusCode::INTERNAL_SERVER_ERROR),
+        Reply::Departs(_) | Reply::Unproven(_) | Reply::Says(_) => {
+            empty(StatusCode::INTERNAL_SERVER_ERROR)
+        }
     };
     if app.is_stopping() {
         let close = HeaderValue::from_static("close");

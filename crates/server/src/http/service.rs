@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanwire_core::clock::Clock as _;
 use fanwire_core::error::{Code, Refusal};
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE, ALLOW,
@@ -22,7 +21,6 @@ use super::{next, target};
 use crate::access::Origin;
 use crate::answer::{Answer, Dress, empty, full, not_allowed, problem, put_off};
 use crate::app::{App, Peer};
-use crate::auth::Now;
 use crate::forwarded;
 use fanwire_proto::ws::{CloseCode, close_frame};
 
@@ -43,6 +41,10 @@ pub(super) async fn handle(
             // The connection's task takes the socket away after this poll, and
             // drops this future with the rest of hyper's state.
             hatch.leave(Exit::Departs(departure));
+            std::future::pending().await
+        }
+        Reply::Unproven(unproven) => {
+            hatch.leave(Exit::Unproven(unproven));
             std::future::pending().await
         }
         Reply::Says(words) => {
@@ -138,11 +140,7 @@ pub(super) async fn route(
     }
     let proxied = forwarded::client(&app.config.access, peer.address, &head.headers);
     let client = proxied.unwrap_or(peer.address);
-    let now = Now {
-        wall_ms: app.clock.wall_ms(),
-        hub: app.clock.now(),
-    };
-    let caller = app.auth.caller(head, client, now).await?;
+    let caller = app.auth.caller(head, client, app.now()).await?;
     if caller.by_cookie && origin == Origin::Denied {
         return Err(Refusal::new(
             Code::OriginDenied,
@@ -187,8 +185,11 @@ pub(super) async fn route(
             let (keys, query) = target::read(list, head.uri.query())?;
             if method == Method::GET {
                 let mut reply = listen::get(app, subject, keys, &query, head, dress).await?;
-                if let Reply::Departs(departure) = &mut reply {
-                    departure.place = place.flatten().map(Box::new);
+                let place = place.flatten().map(Box::new);
+                match &mut reply {
+                    Reply::Departs(departure) => departure.place = place,
+                    Reply::Unproven(unproven) => unproven.place = place,
+                    Reply::Answer(_) | Reply::Says(_) => {}
                 }
                 return Ok(reply);
             }

@@ -10,6 +10,7 @@ use fanwire_core::error::Refusal;
 use fanwire_core::hub::{Attach, Heartbeat, Kind, Start, Subscriber};
 use fanwire_core::policy::Permit;
 use fanwire_proto::ws::deflate::Window;
+use fanwire_proto::ws::{CloseCode, close_frame};
 
 use super::port::Port;
 use super::stream::{Stream, linger};
@@ -26,7 +27,7 @@ pub(crate) struct Departure {
     pub(crate) permit: Permit,
     /// From where.
     pub(crate) start: Start,
-    /// The response's head; a poll's without its length.
+    /// The response's head; a poll's without its length; empty where it is out.
     pub(crate) head: Bytes,
     /// For a refusal that comes after all.
     pub(crate) dress: Dress,
@@ -118,6 +119,12 @@ impl Purpose {
     }
 }
 
+/// The close frame of a WebSocket that is refused.
+pub(super) fn closing(refusal: &Refusal) -> Vec<u8> {
+    let code = refusal.code.close().map_or(CloseCode::INTERNAL, CloseCode);
+    close_frame(Some(code), &refusal.to_string()).to_vec()
+}
+
 /// Takes a socket on, in a task of its own: the HTTP task is much larger.
 /// `read` is what hyper had read beyond the request. Where the hub refuses, the
 /// refusal is the HTTP answer, because no head has been written.
@@ -130,6 +137,8 @@ pub(crate) fn depart(
 ) {
     let mut port = Port::new(stream, app.clock.clone(), app.config.debug.force_pull);
     let purpose = departure.purpose;
+    // The head of a WebSocket may be out already.
+    let switched = departure.head.is_empty();
     let (permit, dress, back) = (
         departure.permit.clone(),
         departure.dress.clone(),
@@ -143,6 +152,7 @@ pub(crate) fn depart(
                 Purpose::Sse { .. } if refusal.code.retry() => {
                     raw_put_off(app.put_off_ms(), &dress)
                 }
+                Purpose::WebSocket { .. } if switched => closing(&refusal),
                 _ => raw_problem(&refusal, &dress),
             };
             tokio::spawn(refuse(app, peer, port, words));

@@ -10,12 +10,15 @@ mod depart;
 mod link;
 mod park;
 mod port;
+mod prove;
 mod publish;
 mod publishing;
+mod renew;
 mod rest;
 mod stream;
 mod web_socket;
 
 pub(crate) use depart::{Back, Departure, Judged, Purpose, Said, depart, rest};
 pub(crate) use link::{Link, PullWriter, Signal};
+pub(crate) use prove::{Unproven, prove};
 pub(crate) use stream::{Stream, linger, with_scratch};

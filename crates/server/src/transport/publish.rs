@@ -14,10 +14,11 @@ use fanwire_core::hub::Draft;
 use fanwire_core::message::{Body, EventName};
 use fanwire_core::policy::{Permit, Verb};
 use fanwire_proto::error::DecodeError;
-use fanwire_proto::native::command::{Command, Payload, Ref};
+use fanwire_proto::native::command::{Payload, Ref, Request};
 use fanwire_proto::native::system::System;
 use fanwire_proto::ws::{Opcode, frame};
 
+use super::renew::Renewing;
 use crate::app::App;
 
 type Published = Pin<Box<dyn Future<Output = Result<Appended, Refusal>> + Send>>;
@@ -26,6 +27,14 @@ type Published = Pin<Box<dyn Future<Output = Result<Appended, Refusal>> + Send>>
 pub(super) struct Publishing {
     reference: Option<Ref>,
     published: Published,
+}
+
+/// What a frame set going.
+pub(super) enum Work {
+    /// A message.
+    Publishes(Publishing),
+    /// Another token.
+    Renews(Renewing),
 }
 
 /// What became of a frame that wanted to publish.
@@ -44,7 +53,7 @@ impl Publishing {
 }
 
 impl Outcome {
-    fn refused(reference: Option<Ref>, refusal: Refusal) -> Self {
+    pub(super) fn refused(reference: Option<Ref>, refusal: Refusal) -> Self {
         Self {
             reference,
             result: Err(refusal),
@@ -83,17 +92,24 @@ pub(super) fn publish_text(
     permit: &Permit,
     envelope: bool,
     text: &Bytes,
-) -> Result<Publishing, Outcome> {
+) -> Result<Work, Outcome> {
     if !envelope {
         return publish(app, permit, None, Draft::new(Body::Text(text.clone())));
     }
-    let command = Command::parse(text).map_err(|error| {
+    let request = Request::parse(text).map_err(|error| {
         let code = match error.error {
             DecodeError::TooLarge { .. } => Code::InvalidBody,
             _ => Code::BadRequest,
         };
         Outcome::refused(error.reference, Refusal::new(code, error.error.to_string()))
     })?;
+    let command = match request {
+        Request::Publish(command) => command,
+        Request::Auth(auth) => {
+            let renewing = Renewing::new(app.clone(), permit.clone(), auth);
+            return Ok(Work::Renews(renewing));
+        }
+    };
     match draft(command.payload, command.event, command.key) {
         Ok(draft) => publish(app, permit, command.reference, draft),
         Err(refusal) => Err(Outcome::refused(command.reference, refusal)),
@@ -105,7 +121,7 @@ pub(super) fn publish_binary(
     app: &Arc<App>,
     permit: &Permit,
     bytes: Bytes,
-) -> Result<Publishing, Outcome> {
+) -> Result<Work, Outcome> {
     publish(app, permit, None, Draft::new(Body::Binary(bytes)))
 }
 
@@ -131,14 +147,14 @@ fn publish(
     listening: &Permit,
     reference: Option<Ref>,
     draft: Draft,
-) -> Result<Publishing, Outcome> {
+) -> Result<Work, Outcome> {
     let subject = listening.subject().clone();
     let keys = listening.keys().clone();
     match app.door.admit(subject, Verb::Publish, keys) {
-        Ok(permit) => Ok(Publishing {
+        Ok(permit) => Ok(Work::Publishes(Publishing {
             reference,
             published: Box::pin(app.hub.publish(&permit, draft)),
-        }),
+        })),
         Err(refusal) => Err(Outcome::refused(reference, refusal)),
     }
 }

@@ -1,5 +1,5 @@
 //! A WebSocket's task: reads frames, carries publishes out one after the other,
-//! closes with a close frame.
+//! goes on by another token, closes with a close frame.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use fanwire_core::error::Code;
 use fanwire_core::hub::{End, Subscriber};
 use fanwire_core::policy::Permit;
 use fanwire_proto::ws::{Decoder, Event, Limits, Opcode, Role, frame};
@@ -14,7 +15,8 @@ use tokio::time::Sleep;
 
 use super::park::Closing;
 use super::port::Port;
-use super::publish::{Outcome, Publishing, Refusals, publish_binary, publish_text};
+use super::publish::{Outcome, Refusals, Work, publish_binary, publish_text};
+use super::renew::Renewed;
 use super::stream::{linger, with_scratch};
 use crate::app::{App, Peer};
 
@@ -55,9 +57,9 @@ struct Open {
     permit: Permit,
     envelope: bool,
     decoder: Decoder,
-    /// Read, but not decoded yet, because a publish is under way.
+    /// Read, but not decoded yet, because a frame is being seen to.
     unread: Vec<u8>,
-    publishing: Option<Publishing>,
+    work: Option<Work>,
     refusals: Refusals,
     /// Runs while a message has begun and not ended.
     assembly: Option<Pin<Box<Sleep>>>,
@@ -105,7 +107,7 @@ impl Socket {
                 false => decoder,
             },
             unread: Vec::new(),
-            publishing: None,
+            work: None,
             assembly: None,
             closing: Closing::default(),
             ending: false,
@@ -171,12 +173,19 @@ impl Open {
             }
             // While a publish is under way nothing is read: that is how a
             // publisher feels that the node is busy.
-            if let Some(publishing) = &mut self.publishing {
-                let Poll::Ready(outcome) = publishing.poll(cx) else {
-                    return Poll::Pending;
-                };
-                self.publishing = None;
-                self.settle(outcome);
+            if let Some(work) = &mut self.work {
+                match work {
+                    Work::Publishes(publishing) => {
+                        let outcome = std::task::ready!(publishing.poll(cx));
+                        self.work = None;
+                        self.settle(outcome);
+                    }
+                    Work::Renews(renewing) => {
+                        let renewed = std::task::ready!(renewing.poll(cx));
+                        self.work = None;
+                        self.renew(renewed);
+                    }
+                }
                 continue;
             }
             if !self.unread.is_empty() {
@@ -216,7 +225,7 @@ impl Open {
         })
     }
 
-    /// Decodes `input`, up to the first publish that is not settled at once.
+    /// Decodes `input`, up to the first one that is not settled at once.
     fn take_in(&mut self, mut input: &[u8]) {
         let mut pings = Pings::default();
         while !self.ending {
@@ -233,7 +242,7 @@ impl Open {
                 Event::Ping(_) => {}
                 event => self.on(event),
             }
-            if self.publishing.is_some() {
+            if self.work.is_some() {
                 self.unread = input.to_vec();
                 break;
             }
@@ -272,9 +281,9 @@ impl Open {
         }
     }
 
-    fn begin(&mut self, begun: Result<Publishing, Outcome>) {
+    fn begin(&mut self, begun: Result<Work, Outcome>) {
         match begun {
-            Ok(publishing) => self.publishing = Some(publishing),
+            Ok(work) => self.work = Some(work),
             Err(outcome) => self.settle(outcome),
         }
     }
@@ -296,6 +305,24 @@ impl Open {
                     self.subscriber.send(outcome.error(refusal));
                 }
             }
+        }
+    }
+
+    /// Goes on by another token, or ends.
+    fn renew(&mut self, renewed: Renewed) {
+        match renewed.result {
+            Ok(ref permit) => {
+                self.permit = permit.clone();
+                self.subscriber.renew(permit.clone());
+                if let Some(ack) = renewed.ack() {
+                    self.subscriber.send(ack);
+                }
+            }
+            // Not the token's fault: what it had lasts on.
+            Err(refusal) if refusal.code == Code::Unavailable => {
+                self.settle(Outcome::refused(renewed.reference, refusal));
+            }
+            Err(refusal) => self.end(End::Refused(refusal)),
         }
     }
 

@@ -13,6 +13,7 @@ use crate::clock::Instant;
 use crate::cursor::{Cursor, CursorText};
 use crate::error::{Code, Refusal};
 use crate::hub::Start;
+use crate::policy::Permit;
 
 impl Shard {
     /// Writes to as many dirty connections as one turn may.
@@ -214,6 +215,20 @@ impl Shard {
         let sentence = "the token has expired; come back with a new one";
         let refusal = Refusal::new(Code::TokenExpired, sentence);
         self.end(slot, End::Refused(refusal));
+    }
+
+    /// Goes on by another permit. It is asked again: what it rests on may have been
+    /// withdrawn while it was on its way.
+    pub(super) fn on_renew(&mut self, slot: Slot, permit: Permit) {
+        let Some(sub) = self.sub(slot) else { return };
+        if sub.ending.is_some() || sub.keys() != permit.keys() {
+            return;
+        }
+        sub.expires = permit.expires();
+        sub.permit = permit;
+        if self.still_permitted(slot) {
+            self.schedule(slot);
+        }
     }
 
     /// Pings, comments, `$cursor`; ends who gave no sign of life.

@@ -267,6 +267,7 @@ impl Shard {
             }
             Command::Send(unit) => self.on_send(slot, unit),
             Command::Pong(unit) => self.on_pong(slot, unit),
+            Command::Renew(permit) => self.on_renew(slot, *permit),
             Command::End(End::Gone) => self.remove(slot, End::Gone),
             Command::End(end) => self.end(slot, end),
             // The last words stand in the outbox: nothing comes after them.

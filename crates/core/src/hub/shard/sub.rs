@@ -123,8 +123,7 @@ impl Sub {
             Kind::Stream => None,
         };
         let keys = attach.permit.keys().len();
-        let user = attach.permit.subject().user();
-        let expires = user.and_then(|user| user.expires);
+        let expires = attach.permit.expires();
         let behind = Behind {
             cursor: UNDECIDED,
             doing: Doing::Asking,

@@ -52,7 +52,9 @@ pub(super) async fn answer(
             }
             whole(answer, bare, progress).await
         }
-        Reply::Says(_) => whole(problem(&no_websocket()), bare, progress).await,
+        Reply::Says(_) | Reply::Unproven(_) => {
+            whole(problem(&no_websocket()), bare, progress).await
+        }
         Reply::Departs(departure) => {
             let dress = departure.dress.clone();
             match stay(&app, *departure, &progress).await {

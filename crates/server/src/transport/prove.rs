@@ -1,0 +1,204 @@
+//! A WebSocket of somebody who could not show a token with the request, as a
+//! page cannot: the first frame is to show it. Until then nothing is opened, the
+//! hub knows nothing of the socket, and what it may send is bounded.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fanwire_core::error::{Code, Refusal};
+use fanwire_core::hub::Start;
+use fanwire_core::message::Keys;
+use fanwire_core::policy::{Permit, Verb};
+use fanwire_proto::native::Request;
+use fanwire_proto::ws::{CloseCode, Decoder, Event, Limits, Opcode, Role, close_frame, frame};
+
+use super::depart::{Back, Departure, Purpose, closing, depart};
+use super::stream::{Stream, linger, with_scratch};
+use crate::answer::Dress;
+use crate::app::{App, Peer};
+use crate::auth::MAX_TOKEN;
+use crate::limit::Place;
+use crate::shutdown::Stage;
+
+/// Bytes of the first message: a token and what stands around it.
+const MAX_FIRST: usize = MAX_TOKEN + 256;
+
+/// Bytes of everything before that message is whole, pings among them.
+const MAX_BEFORE: usize = 2 * MAX_FIRST;
+
+/// A request to listen of somebody yet to be known.
+pub(crate) struct Unproven {
+    /// To what.
+    pub(crate) keys: Keys,
+    /// Live, or with what was.
+    pub(crate) verb: Verb,
+    /// From where.
+    pub(crate) start: Start,
+    /// The 101.
+    pub(crate) head: Bytes,
+    /// As a departure's.
+    pub(crate) dress: Dress,
+    /// As a departure's.
+    pub(crate) back: &'static Back,
+    /// As a departure's.
+    pub(crate) place: Option<Box<Place>>,
+}
+
+/// How it ends without having begun.
+enum Ends {
+    /// The peer is gone.
+    Gone,
+    /// These are its last bytes.
+    Says(Vec<u8>),
+}
+
+impl Ends {
+    fn close(code: CloseCode, reason: &str) -> Self {
+        Self::Says(close_frame(Some(code), reason).to_vec())
+    }
+
+    fn refused(refusal: &Refusal) -> Self {
+        Self::Says(closing(refusal))
+    }
+}
+
+/// Opens the socket, hears who it is and goes on as with any other, in a task of
+/// its own. `read` is what was read beyond the request.
+pub(crate) fn prove(
+    app: Arc<App>,
+    peer: Arc<Peer>,
+    stream: Stream,
+    read: Bytes,
+    unproven: Unproven,
+) {
+    tokio::spawn(run(app, peer, stream, read, unproven));
+}
+
+async fn run(app: Arc<App>, peer: Arc<Peer>, mut stream: Stream, read: Bytes, unproven: Unproven) {
+    let known = {
+        let hears = pin!(hear(&app, &mut stream, read, &unproven));
+        let stops = pin!(app.reached(Stage::Draining));
+        tokio::select! {
+            known = tokio::time::timeout(app.config.ws.auth_timeout, hears) => match known {
+                Ok(known) => known,
+                Err(_) => Err(Ends::close(
+                    CloseCode::AUTH_TIMEOUT,
+                    "no token came in time; send {\"auth\":\"TOKEN\"} first",
+                )),
+            },
+            () = stops => Err(Ends::close(CloseCode::RESTART, "the server shuts down")),
+        }
+    };
+    match known {
+        Ok((permit, rest)) => {
+            let departure = Departure {
+                permit,
+                start: unproven.start,
+                head: Bytes::new(),
+                dress: unproven.dress,
+                purpose: Purpose::WebSocket {
+                    envelope: true,
+                    deflate: None,
+                },
+                back: unproven.back,
+                place: unproven.place,
+            };
+            depart(app, peer, stream, &rest, departure);
+        }
+        Err(Ends::Gone) => {}
+        Err(Ends::Says(words)) => {
+            let wait = app.config.ws.close_wait;
+            say_last(stream, &words, wait).await;
+            drop(peer);
+        }
+    }
+}
+
+async fn say_last(mut stream: Stream, words: &[u8], wait: Duration) {
+    let written = tokio::time::timeout(wait, stream.write_all(words)).await;
+    if matches!(written, Ok(Ok(()))) {
+        linger(stream, wait).await;
+    }
+}
+
+/// The permit of whoever the first message says it is, and what came behind it.
+async fn hear(
+    app: &Arc<App>,
+    stream: &mut Stream,
+    read: Bytes,
+    unproven: &Unproven,
+) -> Result<(Permit, Vec<u8>), Ends> {
+    write(stream, &unproven.head).await?;
+    let (text, rest) = first(stream, read.to_vec()).await?;
+    let Ok(Request::Auth(auth)) = Request::parse(&text) else {
+        let refusal = Refusal::new(
+            Code::Unauthorized,
+            "the first frame is {\"auth\":\"TOKEN\"} where no key or token came with the request",
+        );
+        return Err(Ends::refused(&refusal));
+    };
+    let asked = app.auth.bearer(&auth.token, app.now()).await;
+    let permit = asked
+        .and_then(|subject| {
+            app.door
+                .admit(subject, unproven.verb, unproven.keys.clone())
+        })
+        .map_err(|refusal| Ends::refused(&refusal))?;
+    Ok((permit, rest))
+}
+
+/// The first message, and what came behind it.
+async fn first(stream: &mut Stream, mut read: Vec<u8>) -> Result<(Bytes, Vec<u8>), Ends> {
+    let limits = Limits {
+        max_message: MAX_FIRST,
+        max_fragments: 16,
+    };
+    let mut decoder = Decoder::new(Role::Server, limits);
+    let mut taken = 0;
+    loop {
+        let mut input = &read[..];
+        loop {
+            let before = input.len();
+            let decoded = decoder.decode(&mut input);
+            taken += before - input.len();
+            let event =
+                decoded.map_err(|broken| Ends::close(CloseCode(broken.close_code), broken.why))?;
+            if taken > MAX_BEFORE {
+                let reason = "too much came before the token";
+                return Err(Ends::close(CloseCode::POLICY, reason));
+            }
+            match event {
+                Some(Event::Text(text)) => return Ok((text, input.to_vec())),
+                Some(Event::Binary(_)) => {
+                    let reason = "an envelope socket takes text frames";
+                    return Err(Ends::close(CloseCode::UNSUPPORTED, reason));
+                }
+                Some(Event::Ping(payload)) => {
+                    write(stream, &frame(Opcode::Pong, &payload)).await?;
+                }
+                Some(Event::Pong(_)) => {}
+                Some(Event::Close(code, _)) => {
+                    return Err(Ends::close(code.unwrap_or(CloseCode::NORMAL), ""));
+                }
+                None => break,
+            }
+        }
+        read = poll_fn(|cx| {
+            with_scratch(|buffer| {
+                let count = stream.poll_read(cx, buffer);
+                count.map(|count| match count {
+                    Ok(0) | Err(_) => Err(Ends::Gone),
+                    Ok(count) => Ok(buffer[..count].to_vec()),
+                })
+            })
+        })
+        .await?;
+    }
+}
+
+async fn write(stream: &mut Stream, bytes: &[u8]) -> Result<(), Ends> {
+    stream.write_all(bytes).await.map_err(|_| Ends::Gone)
+}
