@@ -31,7 +31,26 @@ pub(crate) async fn drive_shard(mut shard: Shard, clock: Arc<SystemClock>) {
             }
         })
         .await;
+        stand_back().await;
     }
+}
+
+/// Lets every task that is ready go first. The runtime runs what was woken last
+/// at once: after each message that it reads the shard, for a handful of writes.
+/// Behind all readers that have something, it finds all that they brought, and
+/// what belongs to one subscriber goes out together. Where nothing else is ready
+/// this costs one more poll, some hundred nanoseconds.
+async fn stand_back() {
+    let mut stood = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut stood, true) {
+            return Poll::Ready(());
+        }
+        // Woken while it runs, a task goes to the end of the queue.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Hands the broker's feed to the shards for ever.
