@@ -4,6 +4,7 @@
 
 mod a_tokens;
 mod alive;
+mod api;
 mod bodies;
 mod drain;
 mod http2;

@@ -36,6 +36,7 @@ pub use encode::{Delivery, Encoder, End, FormId, Gap, GapForm, Ready};
 pub use handle::Subscriber;
 pub use outbox::Outbox;
 pub use publish::Draft;
+pub use queue::Whom;
 pub use runtime::{Runtime, Task};
 pub use shard::{Shard, Turn};
 pub use stats::Stats;
@@ -326,6 +327,13 @@ impl Hub {
     /// no longer may is let go with [`End::Refused`].
     pub fn recheck(&self) {
         self.tell_all(|| Entry::Recheck);
+    }
+
+    /// Lets all subscribers of somebody go, at once and without their unsent bytes;
+    /// who comes back is let in as ever.
+    pub fn dismiss(&self, whom: Whom, end: End) {
+        let told = Arc::new((whom, end));
+        self.tell_all(|| Entry::Dismiss(told.clone()));
     }
 
     /// Lets everyone go and takes no new streams. All are told (`$drain`); polls

@@ -13,7 +13,8 @@ use super::encode::End;
 use super::publication::Publication;
 use crate::broker::{ReadReply, Tail, Top, Unavailable};
 use crate::cursor::{Epoch, Seq};
-use crate::policy::Permit;
+use crate::key::SocketId;
+use crate::policy::{Permit, Subject};
 
 /// A subscriber's number: never used twice, so a late command for one that is
 /// gone meets nobody.
@@ -33,6 +34,8 @@ pub(super) enum Entry {
     Cut { epoch: Epoch, first: Seq },
     /// This node missed messages up to there.
     Lost { through: Seq },
+    /// Let these go.
+    Dismiss(Arc<(Whom, End)>),
     /// Ask every permit again.
     Recheck,
     /// Tell everyone, answer polls, and let streams go one after the other over
@@ -40,6 +43,36 @@ pub(super) enum Entry {
     Drain(Duration),
     /// For one subscriber.
     Command(SubId, Command),
+}
+
+/// Whose subscribers are let go.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Whom {
+    /// Those of a user.
+    User {
+        /// `iss` of the token; none is a token without one.
+        issuer: Option<Arc<str>>,
+        /// `sub`.
+        id: Arc<str>,
+    },
+    /// Those of the API key of this name.
+    Key(Arc<str>),
+    /// The one that `$ready` named so.
+    Connection(SocketId),
+}
+
+impl Whom {
+    /// Whether a subscriber is meant.
+    pub(super) fn is(&self, subject: &Subject, conn: &SocketId) -> bool {
+        match (self, subject) {
+            (Self::User { issuer, id }, Subject::User(user)) => {
+                *id == user.id && *issuer == user.issuer
+            }
+            (Self::Key(name), Subject::Key(of)) => name == of,
+            (Self::Connection(one), _) => one == conn,
+            (Self::User { .. } | Self::Key(_), _) => false,
+        }
+    }
 }
 
 /// What one subscriber's side says.

@@ -30,6 +30,13 @@ pub trait Writer: Send {
     /// Hands over as much of `outbox` as the peer takes now.
     fn flush(&mut self, outbox: &mut Outbox) -> Flushed;
 
+    /// Forgets what was handed over and has not left, where there is such: whose it
+    /// was may not hear it any more. False where a part of a unit has left, so that
+    /// nothing behind it could be understood.
+    fn withhold(&mut self) -> bool {
+        true
+    }
+
     /// When something was last heard from the peer.
     fn last_heard(&self) -> Instant;
 

@@ -54,6 +54,8 @@ impl CloseCode {
     pub const BAD_REQUEST: Self = Self(3501);
     /// Nobody said in time who it is.
     pub const AUTH_TIMEOUT: Self = Self(3502);
+    /// The application ended the connection.
+    pub const DISCONNECTED: Self = Self(3503);
     /// Too many connections of this address.
     pub const CONNECTION_LIMIT: Self = Self(3504);
     /// Too many channels.

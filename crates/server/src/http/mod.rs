@@ -1,6 +1,7 @@
 //! HTTP: from a request's head to its answer, or to the socket's departure.
 //! HTTP/1.1 leaves hyper wherever something is waited for; HTTP/2 stays.
 
+mod api;
 pub(crate) mod connection;
 /// For the fuzz targets; nothing that serves calls it.
 #[cfg(feature = "fuzzing")]

@@ -54,6 +54,7 @@ pub(super) async fn once(
     match end {
         End::Answered => Ok(join(parts)),
         End::Refused(refusal) => Err(refusal),
+        End::Close(_, reason) => Err(Refusal::new(Code::Unavailable, reason)),
         End::Shutdown => Err(Refusal::new(
             Code::Unavailable,
             "the server shuts down; ask again",

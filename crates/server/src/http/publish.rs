@@ -155,7 +155,7 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Arc<str>>, R
 }
 
 /// Reads the body, as long as it is within the limit and does not dawdle.
-async fn read(app: &App, headers: &HeaderMap, body: Sent<'_>) -> Result<Bytes, Refusal> {
+pub(super) async fn read(app: &App, headers: &HeaderMap, body: Sent<'_>) -> Result<Bytes, Refusal> {
     let limit = app.config.limits.message;
     let too_large = || {
         Refusal::new(

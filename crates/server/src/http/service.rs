@@ -12,6 +12,7 @@ use http::header::{
 use http::{Method, Request, StatusCode, Version, request};
 use hyper::body::Incoming;
 
+use super::api;
 use super::gate::{Exit, Hatch};
 use super::handshake;
 use super::listen::{self, Reply};
@@ -99,7 +100,7 @@ pub(super) async fn judge(
 /// What the answer carries, before anything else is known.
 pub(super) fn dress(head: &request::Parts) -> Dress {
     Dress {
-        no_store: channels_of(head.uri.path()).is_some(),
+        no_store: channels_of(head.uri.path()).is_some() || head.uri.path().starts_with("/api/"),
         ..Dress::default()
     }
 }
@@ -153,11 +154,15 @@ pub(super) async fn route(
         ("/", &Method::GET) => app.page.answer(),
         ("/healthz", &Method::GET) => full(StatusCode::OK, "text/plain; charset=utf-8", "ok"),
         ("/" | "/healthz", _) => not_allowed("GET"),
+        (path, method) if path.starts_with("/api/") => {
+            let path = &path["/api/".len()..];
+            api::answer(app, &subject, path, method, &head.headers, body).await?
+        }
         (path, method) => {
             let Some(list) = channels_of(path) else {
                 return Err(Refusal::new(
                     Code::NotFound,
-                    "there is /c/CHANNEL, /healthz and the page at /",
+                    "there is /c/CHANNEL, /api/…, /healthz and the page at /",
                 ));
             };
             let upgrade = wants_websocket(&head.headers);

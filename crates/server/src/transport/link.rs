@@ -179,6 +179,20 @@ impl Link {
         (units, room)
     }
 
+    /// Forgets what is held, but for an answer's head. False where a part of a unit
+    /// has left.
+    fn withhold(&self) -> bool {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let whole = !state.outbox.is_partial();
+        let head = state.outbox.pop().filter(|_| state.drained == 0);
+        state.outbox.clear();
+        if let Some(head) = head {
+            state.outbox.push(head);
+        }
+        whole
+    }
+
     fn block(&self) {
         let waker = {
             let mut state = self.state.lock();
@@ -319,6 +333,10 @@ impl Writer for PullWriter {
         flushed
     }
 
+    fn withhold(&mut self) -> bool {
+        self.0.0.withhold()
+    }
+
     fn last_heard(&self) -> Instant {
         self.0.0.last_heard()
     }
@@ -382,6 +400,19 @@ mod tests {
         let (units, room) = link.take_some(30);
         assert_eq!((lens(&units), room), (vec![1], false));
         assert!(link.take_some(30).0.is_empty());
+    }
+
+    #[test]
+    fn a14_what_is_withheld_does_not_leave_but_for_the_answers_head() {
+        let link = link();
+        let mut writer = PullWriter::new(link.clone());
+        assert_eq!(writer.flush(&mut outbox(&[10, 20, 30])), Flushed::All);
+        assert!(writer.withhold());
+        let (units, _) = link.take_some(1000);
+        assert_eq!(units.iter().map(Bytes::len).collect::<Vec<_>>(), [10]);
+        assert_eq!(writer.flush(&mut outbox(&[40])), Flushed::All);
+        assert!(writer.withhold());
+        assert!(link.take_some(1000).0.is_empty());
     }
 
     #[test]

@@ -28,6 +28,7 @@ const IGNORED: usize = 64 * 1024;
 fn unanswered(end: End) -> Refusal {
     match end {
         End::Refused(refusal) => refusal,
+        End::Close(_, reason) => Refusal::new(Code::Unavailable, reason),
         End::Shutdown => Refusal::new(Code::Unavailable, "the server shuts down; ask again"),
         _ => Refusal::new(Code::Internal, "the poll could not be answered; ask again"),
     }

@@ -370,7 +370,8 @@ impl Shard {
         let Some(sub) = self.sub(slot) else { return };
         let (form, jitter) = (sub.form, jitter(seed, sub.id));
         // After half a frame nothing can be understood.
-        let readable = !sub.outbox.is_partial();
+        let withheld = sub.writer.as_mut().is_none_or(|writer| writer.withhold());
+        let readable = withheld && !sub.outbox.is_partial();
         sub.outbox.clear();
         if readable {
             let words = self.encoder(form).end(&end, jitter);

@@ -242,6 +242,13 @@ impl Shard {
                     shard.end_at_once(slot, End::Refused(refusal));
                 }
             }),
+            Entry::Dismiss(told) => self.for_all(|shard, slot| {
+                let (whom, end) = &*told;
+                let meant = |sub: &mut Sub| whom.is(sub.permit.subject(), &sub.conn);
+                if shard.sub(slot).is_some_and(meant) {
+                    shard.end_at_once(slot, end.clone());
+                }
+            }),
             Entry::Drain(window) => self.on_drain(window),
             Entry::Command(id, command) => {
                 let Some(slot) = self.by_id.get(&id).copied() else {
