@@ -137,6 +137,21 @@ impl TestServer {
         }
     }
 
+    /// Puts other settings in force while it runs.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn reload(
+        &mut self,
+        change: impl FnOnce(&mut Config),
+    ) -> Result<fanwire::Reloaded, fanwire::config::Problems> {
+        let mut config = self.config.clone();
+        change(&mut config);
+        let reloaded = self.running.reload_to(config.clone())?;
+        self.config = config;
+        Ok(reloaded)
+    }
+
     /// What the hub counts.
     pub fn stats(&self) -> fanwire_core::hub::Stats {
         self.running.hub().stats()

@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use fanwire::{Config, Server, Stopped};
+use fanwire::{Config, Loader, Server, Stopped};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
 
@@ -29,6 +30,7 @@ Examples:
   fanwire serve --config fanwire.toml
 
 SIGTERM or Ctrl-C stops it, streams one after the other; a second one at once.
+SIGHUP reads the file again, drops no connection, and says what changed.
 SIGUSR1 prints its figures on stderr.
 
 --help lists every setting, -h the everyday ones.")]
@@ -51,8 +53,23 @@ pub(crate) struct Serve {
         default_value = "warn"
     )]
     log: Level,
+    /// How to say it: a line of text, or of JSON
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "FANWIRE_LOG_FORMAT",
+        hide_env_values = true,
+        default_value = "text"
+    )]
+    log_format: Format,
     #[command(flatten)]
     settings: Settings,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Text,
+    Json,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -67,20 +84,24 @@ enum Level {
 
 /// Serves until a signal asks to stop; a second one ends it at once.
 pub(crate) fn run(args: Serve) -> Result<(), Failure> {
-    let config = args.settings.load(args.config.as_deref())?;
-    if args.settings.secret_in_argv() {
+    let (settings, file) = (args.settings, args.config);
+    let config = settings.load(file.as_deref())?;
+    if settings.secret_in_argv() {
         say(format_args!(
             "warning: --api-key and --issuer show secrets to other users of this machine; \
              FANWIRE_API_KEYS, FANWIRE_ISSUERS or the file do not"
         ));
     }
-    log_to_stderr(args.log);
+    log_to_stderr(args.log, args.log_format);
     small_pages();
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format_args!("cannot start the runtime: {error}")))?
-        .block_on(serve(config))
+        .block_on(serve(
+            config,
+            Arc::new(move || settings.again(file.as_deref())),
+        ))
 }
 
 /// Asks the kernel for no transparent huge pages: it clears all 2 MiB of one on
@@ -91,7 +112,7 @@ fn small_pages() {
     let _ = rustix::thread::disable_transparent_huge_pages(true);
 }
 
-fn log_to_stderr(level: Level) {
+fn log_to_stderr(level: Level, format: Format) {
     let filter = match level {
         Level::Off => LevelFilter::OFF,
         Level::Error => LevelFilter::ERROR,
@@ -100,21 +121,27 @@ fn log_to_stderr(level: Level) {
         Level::Debug => LevelFilter::DEBUG,
         Level::Trace => LevelFilter::TRACE,
     };
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_max_level(filter)
-        .with_writer(std::io::stderr)
-        .init();
+        .with_writer(std::io::stderr);
+    match format {
+        Format::Text => log.init(),
+        Format::Json => log.json().init(),
+    }
 }
 
-async fn serve(config: Config) -> Result<(), Failure> {
+async fn serve(config: Config, loader: Loader) -> Result<(), Failure> {
     let unhandled = |error| Failure::new(format_args!("cannot handle signals: {error}"));
     let mut interrupt = signal(SignalKind::interrupt()).map_err(unhandled)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(unhandled)?;
 
+    let mut hangup = signal(SignalKind::hangup()).map_err(unhandled)?;
     let mut figures = signal(SignalKind::user_defined1()).map_err(unhandled)?;
 
     let greeting = Greeting::of(&config);
-    let server = Server::new(config).map_err(Failure::new)?;
+    let server = Server::new(config)
+        .map_err(Failure::new)?
+        .reload_with(loader);
     let running = server.start().await.map_err(Failure::new)?;
     // A server whose stdout was closed serves all the same.
     match print(greeting.text(running.addrs()).as_bytes()) {
@@ -133,9 +160,20 @@ async fn serve(config: Config) -> Result<(), Failure> {
         }
         std::future::pending().await
     };
+    let reloading = async {
+        while hangup.recv().await.is_some() {
+            // A small file, and nobody is served by this task.
+            match running.reload() {
+                Ok(reloaded) => say(format_args!("reloaded: {reloaded}")),
+                Err(problems) => say(format_args!("not reloaded, nothing changed:\n{problems}")),
+            }
+        }
+        std::future::pending().await
+    };
     tokio::select! {
         _ = asked() => {}
         () = telling => {}
+        () = reloading => {}
     }
     let connections = running.connections();
     say(format_args!(

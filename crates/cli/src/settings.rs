@@ -31,10 +31,30 @@ impl Settings {
     /// # Errors
     /// A file that cannot be read, and all problems together.
     pub(crate) fn load(&self, file: Option<&Path>) -> Result<Config, Failure> {
+        let text = file.map(read).transpose().map_err(Failure::new)?;
+        let source = file.map_or_else(
+            || "the configuration".to_owned(),
+            |path| path.display().to_string(),
+        );
+        let config = self.over(text.as_deref());
+        config.map_err(|problems| Failure::config(&source, &problems))
+    }
+
+    /// The same once more, for a server that runs.
+    ///
+    /// # Errors
+    /// As [`Settings::load`].
+    pub(crate) fn again(&self, file: Option<&Path>) -> Result<Config, Problems> {
+        let text = file.map(read).transpose();
+        let text = text.map_err(|why| Problems(vec![Problem::new("", why)]))?;
+        self.over(text.as_deref())
+    }
+
+    fn over(&self, text: Option<&str>) -> Result<Config, Problems> {
         let mut config = Config::default();
         let mut problems = Problems::default();
-        if let Some(path) = file
-            && let Err(found) = config.merge_toml(&read(path)?)
+        if let Some(text) = text
+            && let Err(found) = config.merge_toml(text)
         {
             problems = found;
         }
@@ -48,14 +68,7 @@ impl Settings {
         if let (true, Err(found)) = (read_all, config.validate()) {
             problems = found;
         }
-        let source = file.map_or_else(
-            || "the configuration".to_owned(),
-            |path| path.display().to_string(),
-        );
-        match problems.into_result() {
-            Ok(()) => Ok(config),
-            Err(problems) => Err(Failure::config(&source, &problems)),
-        }
+        problems.into_result().map(|()| config)
     }
 
     /// True where a secret stands on the command line.
@@ -66,10 +79,8 @@ impl Settings {
     }
 }
 
-fn read(path: &Path) -> Result<String, Failure> {
-    let fail = |why: &dyn std::fmt::Display| {
-        Failure::new(format_args!("cannot read {}: {why}", path.display()))
-    };
+fn read(path: &Path) -> Result<String, String> {
+    let fail = |why: &dyn std::fmt::Display| format!("cannot read {}: {why}", path.display());
     let mut text = String::new();
     File::open(path)
         .and_then(|file| file.take(MAX_FILE as u64 + 1).read_to_string(&mut text))

@@ -1,6 +1,8 @@
 //! The one table of errors: code, HTTP status, WebSocket close code, whether a
 //! client retries. PROTOCOL.md section 8 is this table.
 
+use std::time::Duration;
+
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $text:literal, $status:literal, $close:expr, $retry:literal, $title:literal;)*) => {
         /// A stable error code.
@@ -60,6 +62,8 @@ codes! {
     UriTooLong = "uri_too_long", 414, None, false, "URI too long";
     /// The idempotency key was used for something else.
     IdempotencyMismatch = "idempotency_mismatch", 422, Some(3501), false, "Idempotency key reused";
+    /// The configuration that was read again cannot be served.
+    InvalidConfig = "invalid_config", 422, None, false, "Invalid configuration";
     /// WebSocket version other than 13.
     UpgradeRequired = "upgrade_required", 426, None, false, "Upgrade required";
     /// Too many.
@@ -89,6 +93,8 @@ pub struct Refusal {
     pub detail: String,
     /// The channel at fault, where one is.
     pub channel: Option<String>,
+    /// After how long the same request may succeed, where that is known.
+    pub retry_in: Option<Duration>,
 }
 
 impl Refusal {
@@ -98,7 +104,15 @@ impl Refusal {
             code,
             detail: detail.into(),
             channel: None,
+            retry_in: None,
         }
+    }
+
+    /// The same, saying after how long the same request may succeed.
+    #[must_use]
+    pub fn after(mut self, wait: Duration) -> Self {
+        self.retry_in = Some(wait);
+        self
     }
 
     /// The same, naming the channel at fault.

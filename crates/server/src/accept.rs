@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use fanwire_core::clock::Clock as _;
+use fanwire_core::error::Refusal;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
@@ -25,6 +27,35 @@ const TOLD: usize = 256;
 
 /// Complaints about the same want are this far apart in the log.
 const QUIET: Duration = Duration::from_secs(10);
+
+/// Why a connection is not to be served.
+enum Over {
+    No,
+    /// There are too many.
+    Limit,
+    /// They come too fast.
+    TooFast(Refusal),
+}
+
+impl Over {
+    fn is_over(&self) -> bool {
+        !matches!(self, Self::No)
+    }
+
+    /// Where nothing is wrong yet: whether `address` connects too often.
+    fn or_too_fast(self, app: &App, slot: &mut Slot, address: IpAddr) -> Self {
+        if self.is_over() {
+            return self;
+        }
+        match app.rates.connects(address, app.clock.now()) {
+            Ok(()) => Self::No,
+            Err(refusal) => {
+                slot.is_over();
+                Self::TooFast(refusal)
+            }
+        }
+    }
+}
 
 /// Accepts from `listener` until the server stops. What waits to be accepted
 /// then is taken in, to be told so; then the listener is closed.
@@ -106,12 +137,18 @@ fn take_in(
 ) {
     let address = from.ip().to_canonical();
     let by_proxy = is_proxy(&app.config.access, address);
-    let (slot, over) = match by_proxy {
+    let (mut slot, over) = match by_proxy {
         true => counts.take_unknown(),
         false => counts.take(address),
     };
-    let over = over.is_some();
-    if over && slot.too_many_told(TOLD) {
+    let mut over = match over {
+        Some(_) => Over::Limit,
+        None => Over::No,
+    };
+    if !by_proxy {
+        over = over.or_too_fast(app, &mut slot, address);
+    }
+    if over.is_over() && slot.too_many_told(TOLD) {
         return;
     }
     tune(&stream, app.config.limits.write_progress);
@@ -135,7 +172,7 @@ async fn take_in_for(
     mut stream: Stream,
     proxy: IpAddr,
     loopback: bool,
-    (mut slot, mut over): (Slot, bool),
+    (mut slot, mut over): (Slot, Over),
 ) {
     let time = app.config.http.header_timeout;
     let client = tokio::select! {
@@ -146,7 +183,10 @@ async fn take_in_for(
         Ok((client, read)) => {
             // A proxy before this one says the rest in its requests.
             if !is_proxy(&app.config.access, client) {
-                over |= slot.belongs_to(client).is_some();
+                if slot.belongs_to(client).is_some() {
+                    over = Over::Limit;
+                }
+                over = over.or_too_fast(&app, &mut slot, client);
             }
             admit(&app, stream, client, loopback, (slot, over), read);
         }
@@ -161,16 +201,22 @@ fn admit(
     stream: Stream,
     address: IpAddr,
     loopback: bool,
-    (slot, over): (Slot, bool),
+    (slot, over): (Slot, Over),
     read: Bytes,
 ) {
-    if over {
-        tracing::debug!(%address, "too many connections, in all or of this address");
+    if over.is_over() {
+        tracing::debug!(%address, "too many connections, in all or of this address, or too fast");
         if slot.too_many_told(TOLD) {
             return;
         }
     }
-    let peer = Arc::new(Peer::new(address, loopback, over, slot));
+    let is_over = over.is_over();
+    let why = match over {
+        Over::TooFast(refusal) => Some(refusal),
+        Over::No | Over::Limit => None,
+    };
+    let peer = Peer::new(address, loopback, is_over, slot).told(why);
+    let peer = Arc::new(peer);
     connection::start(app.clone(), peer, stream, read);
 }
 

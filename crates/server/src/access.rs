@@ -9,6 +9,8 @@ use http::header::{FORWARDED, HOST, HeaderMap, HeaderValue, ORIGIN, VIA};
 
 use fanwire_core::error::{Code, Refusal};
 
+use crate::config::Config;
+
 /// Names that always mean this machine.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
@@ -48,6 +50,17 @@ impl Rules {
             unconfigured,
             credentials: false,
         }
+    }
+
+    /// The rules of a configuration.
+    pub(crate) fn of(config: &Config) -> Self {
+        let access = &config.access;
+        Self::new(
+            &access.allow_origins,
+            &access.allow_hosts,
+            config.is_unconfigured(),
+        )
+        .with_credentials(access.allow_credentials)
     }
 
     /// The same, with `Access-Control-Allow-Credentials` for allowed origins.

@@ -1,6 +1,8 @@
 //! Answers: JSON, problems, and heads written by hand for sockets that have
 //! left hyper.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use fanwire_core::error::{Code, Refusal};
 use fanwire_proto::native::answer::Problem;
@@ -96,11 +98,20 @@ pub(crate) fn problem(refusal: &Refusal) -> Answer {
             headers.insert("connection", HeaderValue::from_static("upgrade"));
         }
         _ if matches!(code.status(), 429 | 503) => {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            // Whole seconds, at least one (RFC 9110, 10.2.3).
+            let wait = refusal.retry_in.unwrap_or_default();
+            let seconds = wait.as_nanos().div_ceil(1_000_000_000).max(1);
+            let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         _ => {}
     }
     answer
+}
+
+/// A time in milliseconds, the last one begun counted whole.
+pub(crate) fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 
 /// 405, saying what is allowed.
@@ -236,6 +247,9 @@ mod tests {
         assert_eq!(upgrade.headers()["sec-websocket-version"], "13");
         let busy = problem(&Refusal::new(Code::Overloaded, "x"));
         assert_eq!(busy.headers()[RETRY_AFTER], "1");
+        let wait = Duration::from_millis(2001);
+        let fast = problem(&Refusal::new(Code::RateLimited, "x").after(wait));
+        assert_eq!(fast.headers()[RETRY_AFTER], "3");
         let key = problem(&Refusal::new(Code::Unauthorized, "x"));
         assert_eq!(key.headers()[WWW_AUTHENTICATE], "Bearer");
     }

@@ -6,25 +6,34 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fanwire_core::clock::Clock as _;
+use fanwire_core::error::Refusal;
 use fanwire_core::hub::Hub;
 use fanwire_core::policy::Door;
 use tokio::sync::watch;
 
 use crate::access;
+use crate::answer::ms;
 use crate::auth::{Auth, Now};
 use crate::clock::{SystemClock, random};
 use crate::config::Config;
 use crate::limit::{Place, Slot};
+use crate::live::Live;
+use crate::metrics::Metrics;
 use crate::page::Page;
+use crate::rates::{Buckets, Rates};
+use crate::reload::Reload;
 use crate::shutdown::Stage;
 
 /// Shared by all connections of a server.
 pub(crate) struct App {
-    pub(crate) config: Config,
+    pub(crate) config: Live<Config>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) door: Arc<Door>,
-    pub(crate) auth: Auth,
-    pub(crate) access: access::Rules,
+    pub(crate) auth: Live<Auth>,
+    pub(crate) access: Live<access::Rules>,
+    pub(crate) reload: Arc<Reload>,
+    pub(crate) rates: Rates,
+    pub(crate) metrics: Metrics,
     pub(crate) clock: Arc<SystemClock>,
     pub(crate) page: Page,
     pub(crate) stop: watch::Receiver<Stage>,
@@ -38,6 +47,10 @@ pub(crate) struct Peer {
     pub(crate) loopback_bind: bool,
     /// Taken in only to be told that there are too many.
     pub(crate) over_limit: bool,
+    /// Why, where connections come too fast.
+    pub(crate) too_fast: Option<Refusal>,
+    /// What it may take yet, of each rate.
+    pub(crate) buckets: Buckets,
     served: AtomicBool,
     /// Its requests come in pieces, or otherwise than they are read without hyper.
     in_pieces: AtomicBool,
@@ -79,9 +92,16 @@ impl App {
 
     /// When an event stream that is put off should come back, in milliseconds:
     /// later than one that was only cut, and spread; soon where the server stops.
+    pub(crate) fn put_off_ms_for(&self, refusal: &Refusal) -> u64 {
+        let known = refusal.retry_in.map_or(0, ms);
+        // Spread, too: those who were refused together do not come back so.
+        let spread = known.saturating_add(jitter(known / 2));
+        self.put_off_ms().max(spread)
+    }
+
+    /// The same, where nothing is known of when.
     pub(crate) fn put_off_ms(&self) -> u64 {
         if self.is_stopping() {
-            let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
             let (least, most) = (
                 ms(self.config.sse.drain_retry_min),
                 ms(self.config.sse.drain_retry_max),
@@ -105,10 +125,19 @@ impl Peer {
             address,
             loopback_bind,
             over_limit,
+            too_fast: None,
+            buckets: Buckets::default(),
             served: AtomicBool::new(false),
             in_pieces: AtomicBool::new(false),
             slot,
         }
+    }
+
+    /// The same, told that such connections come too fast.
+    #[must_use]
+    pub(crate) fn told(mut self, why: Option<Refusal>) -> Self {
+        self.too_fast = why;
+        self
     }
 
     /// A place for something of `address`, for which this proxy speaks; none

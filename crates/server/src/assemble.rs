@@ -22,13 +22,19 @@ use crate::dialect::encoders;
 use crate::drive::{drive_feed, drive_shard};
 use crate::limit::{Counts, fit_descriptors};
 use crate::listen::listen;
+use crate::live::Live;
+use crate::metrics::Metrics;
 use crate::page::Page;
+use crate::rates::Rates;
+use crate::reload::{Loader, Reload, Renew};
+use crate::renew;
 use crate::shutdown::{Running, Stage};
 
 /// A server that has not been started.
 pub struct Server {
     config: Config,
     broker: Option<Arc<dyn Broker>>,
+    loader: Option<Loader>,
 }
 
 impl Server {
@@ -41,6 +47,7 @@ impl Server {
         Ok(Self {
             config,
             broker: None,
+            loader: None,
         })
     }
 
@@ -48,6 +55,14 @@ impl Server {
     #[must_use]
     pub fn broker(mut self, broker: Arc<dyn Broker>) -> Self {
         self.broker = Some(broker);
+        self
+    }
+
+    /// Says how to read the configuration again, for `POST /api/reload` and
+    /// [`Running::reload`]. It may read files; it is never called twice at once.
+    #[must_use]
+    pub fn reload_with(mut self, loader: Loader) -> Self {
+        self.loader = Some(loader);
         self
     }
 
@@ -69,7 +84,9 @@ impl Server {
         let counts = counts(&config);
         let (window, grace) = (config.listen.drain_window, config.listen.shutdown_grace);
         let (stop, stopped) = watch::channel(Stage::Serving);
-        let (app, drivers) = app(config, self.broker, stopped)?;
+        let (app, drivers) = app(config, self.broker, stopped, self.loader)?;
+        // It is set once, here.
+        let _ = app.reload.counts.set(counts.clone());
         let mut doors = Vec::new();
         for listener in listeners {
             doors.push(tokio::spawn(accept(app.clone(), listener, counts.clone())));
@@ -80,6 +97,8 @@ impl Server {
         Ok(Running {
             addresses,
             hub: app.hub.clone(),
+            reload: app.reload.clone(),
+            renew: renewing(app.clone()),
             stop,
             doors,
             drivers,
@@ -96,11 +115,13 @@ pub(crate) fn app(
     config: Config,
     broker: Option<Arc<dyn Broker>>,
     stop: watch::Receiver<Stage>,
+    loader: Option<Loader>,
 ) -> io::Result<(Arc<App>, Vec<JoinHandle<()>>)> {
     let auth = Auth::new(&config)?;
     let core = config.to_core();
     let clock = Arc::new(SystemClock::new());
     let door = Door::new(core.namespaces);
+    door.set_keys(config.access.api_keys.keys());
     let (epoch, seed) = (Epoch(random()?), random()?);
     let broker = broker.unwrap_or_else(|| {
         let (door, clock) = (door.clone(), clock.clone());
@@ -121,16 +142,20 @@ pub(crate) fn app(
     for shard in shards {
         drivers.push(tokio::spawn(drive_shard(shard, clock.clone())));
     }
-    drivers.extend(auth.start());
+    let reload = Arc::new(Reload::new(loader));
+    *reload.fetching.lock() = auth.start();
     let app = Arc::new(App {
-        auth,
-        access: access_rules(&config),
+        auth: Live::new(auth),
+        rates: Rates::new(&config.rates),
+        metrics: Metrics::default(),
+        access: Live::new(access::Rules::of(&config)),
+        reload,
         page: Page::new(),
         hub,
         stop,
         door,
         clock,
-        config,
+        config: Live::new(config),
     });
     Ok((app, drivers))
 }
@@ -155,11 +180,9 @@ fn counts(config: &Config) -> Arc<Counts> {
     Counts::new(fits, config.limits.connections_per_ip)
 }
 
-fn access_rules(config: &Config) -> access::Rules {
-    access::Rules::new(
-        &config.access.allow_origins,
-        &config.access.allow_hosts,
-        config.is_unconfigured(),
-    )
-    .with_credentials(config.access.allow_credentials)
+fn renewing(app: Arc<App>) -> Renew {
+    Arc::new(move |config| match config {
+        Some(config) => renew::apply(&app, config),
+        None => renew::again(&app),
+    })
 }

@@ -29,8 +29,13 @@ mod forwarded;
 mod http;
 mod limit;
 mod listen;
+mod live;
+mod metrics;
 mod page;
 mod preamble;
+mod rates;
+mod reload;
+mod renew;
 mod shutdown;
 mod transport;
 
@@ -41,4 +46,5 @@ pub use fanwire_core::hub::Stats;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub use http::fuzzing;
+pub use reload::{Loader, Reloaded};
 pub use shutdown::{Running, Stopped};

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
@@ -14,8 +15,8 @@ const SPARE: u64 = 64;
 /// number of connections itself.
 #[derive(Debug)]
 pub(crate) struct Counts {
-    total: usize,
-    per_address: usize,
+    total: AtomicUsize,
+    per_address: AtomicUsize,
     state: Mutex<State>,
     /// The last one went.
     empty: Notify,
@@ -58,11 +59,17 @@ pub(crate) enum Over {
 impl Counts {
     pub(crate) fn new(total: usize, per_address: usize) -> Arc<Self> {
         Arc::new(Self {
-            total,
-            per_address,
+            total: AtomicUsize::new(total),
+            per_address: AtomicUsize::new(per_address),
             state: Mutex::default(),
             empty: Notify::new(),
         })
+    }
+
+    /// Other limits from now on. Who is in stays in.
+    pub(crate) fn set(&self, total: usize, per_address: usize) {
+        self.total.store(fit_descriptors(total), Relaxed);
+        self.per_address.store(per_address, Relaxed);
     }
 
     /// Takes a place, and says which limit it is over: the caller decides what
@@ -77,7 +84,7 @@ impl Counts {
     pub(crate) fn take_unknown(self: &Arc<Self>) -> (Slot, Option<Over>) {
         let mut state = self.state.lock();
         state.total += 1;
-        let over = state.total > self.total;
+        let over = state.total > self.total.load(Relaxed);
         state.over += usize::from(over);
         drop(state);
         let slot = Slot {
@@ -94,7 +101,7 @@ impl Counts {
         if let Some(group) = group {
             let mut state = self.state.lock();
             let count = state.by_address.get(&group).copied().unwrap_or(0);
-            if count >= self.per_address {
+            if count >= self.per_address.load(Relaxed) {
                 return None;
             }
             state.by_address.insert(group, count + 1);
@@ -131,11 +138,16 @@ impl Slot {
         if self.place.is_some() {
             return None;
         }
+        self.is_over();
+        Some(Over::Address)
+    }
+
+    /// It is taken in only to be told why it is not served.
+    pub(crate) fn is_over(&mut self) {
         if !self.over {
             self.over = true;
             self.counts.state.lock().over += 1;
         }
-        Some(Over::Address)
     }
 
     /// Whether more than `most` connections over a limit are taken in already,
@@ -181,7 +193,7 @@ impl Drop for Place {
 
 /// Which addresses count as one: an IPv4 address (mapped ones too), or a /64.
 /// Loopback is exempt.
-fn group(address: IpAddr) -> Option<IpAddr> {
+pub(crate) fn group(address: IpAddr) -> Option<IpAddr> {
     match address.to_canonical() {
         address if address.is_loopback() => None,
         IpAddr::V6(v6) => {

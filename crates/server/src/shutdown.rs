@@ -9,7 +9,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::config::{Config, Problems};
 use crate::limit::Counts;
+use crate::reload::{Reload, Reloaded, Renew};
 
 /// Between two looks at whether all streams have ended.
 const LOOK: Duration = Duration::from_millis(5);
@@ -41,6 +43,8 @@ pub struct Stopped {
 pub struct Running {
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) hub: Arc<Hub>,
+    pub(crate) reload: Arc<Reload>,
+    pub(crate) renew: Renew,
     pub(crate) stop: watch::Sender<Stage>,
     pub(crate) doors: Vec<JoinHandle<()>>,
     pub(crate) drivers: Vec<JoinHandle<()>>,
@@ -64,6 +68,24 @@ impl Running {
     /// The hub, for the same process to publish and to look at its figures.
     pub fn hub(&self) -> &Arc<Hub> {
         &self.hub
+    }
+
+    /// Reads the configuration again, as [`crate::Server::reload_with`] says, and
+    /// puts it in force; blocks while it reads. No connection is dropped but those
+    /// of whoever may no longer be here.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it; then nothing changed.
+    pub fn reload(&self) -> Result<Reloaded, Problems> {
+        (self.renew)(None)
+    }
+
+    /// The same with a configuration that is here already.
+    ///
+    /// # Errors
+    /// As [`Running::reload`].
+    pub fn reload_to(&self, config: Config) -> Result<Reloaded, Problems> {
+        (self.renew)(Some(config))
     }
 
     /// Connections now.
@@ -126,6 +148,7 @@ impl Drop for Running {
         for task in self.doors.iter().chain(&self.drivers) {
             task.abort();
         }
+        self.reload.end();
         self.hub.close();
     }
 }

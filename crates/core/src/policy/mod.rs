@@ -9,6 +9,7 @@ mod grants;
 mod revoked;
 mod subject;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -41,6 +42,8 @@ pub enum Verb {
 pub struct Door {
     namespaces: RwLock<Arc<Namespaces>>,
     revoked: RwLock<Revoked>,
+    /// The names of the API keys that there are; none: whoever comes as one is.
+    holders: RwLock<Option<HashSet<Arc<str>>>>,
 }
 
 /// The right of one subject to one verb on some keys. Only the door makes it.
@@ -58,6 +61,7 @@ impl Door {
         Arc::new(Self {
             namespaces: RwLock::new(Arc::new(namespaces)),
             revoked: RwLock::default(),
+            holders: RwLock::new(None),
         })
     }
 
@@ -69,6 +73,13 @@ impl Door {
     /// Puts other rules in force, for permits already given too.
     pub fn replace(&self, namespaces: Namespaces) {
         *self.namespaces.write() = Arc::new(namespaces);
+    }
+
+    /// Says which API keys there are, by their names: permits of others no longer
+    /// hold. Without a word from here every key is believed.
+    pub fn set_keys<'a>(&self, names: impl IntoIterator<Item = &'a String>) {
+        let names = names.into_iter().map(|name| Arc::from(name.as_str()));
+        *self.holders.write() = Some(names.collect());
     }
 
     /// Stops tokens from `now` on, for permits already given too; `until` is when
@@ -128,6 +139,18 @@ impl Door {
 
     /// That the subject itself has not been stopped.
     fn known(&self, subject: &Subject) -> Result<(), Refusal> {
+        let gone = |name: &Arc<str>| {
+            let holders = self.holders.read();
+            holders.as_ref().is_some_and(|known| !known.contains(name))
+        };
+        if let Subject::Key(name) = subject
+            && gone(name)
+        {
+            return Err(Refusal::new(
+                Code::Unauthorized,
+                "the API key was taken away; get another one",
+            ));
+        }
         match subject.user() {
             Some(user) if self.revoked.read().stops(user) => Err(Refusal::new(
                 Code::Unauthorized,
@@ -296,6 +319,17 @@ mod tests {
             door.admit(anonymous(), Verb::Subscribe, keys(&["a"]))
                 .is_ok()
         );
+    }
+
+    #[test]
+    fn a_key_that_was_taken_away_opens_nothing_any_more() {
+        let door = Door::new(Namespaces::default());
+        let ops = Subject::Key("ops".into());
+        let permit = door.admit(ops, Verb::Read, keys(&["a"])).unwrap();
+        door.set_keys([&"ops".to_owned(), &"web".to_owned()]);
+        assert!(permit.check().is_ok());
+        door.set_keys([&"web".to_owned()]);
+        assert_eq!(permit.check().unwrap_err().code, Code::Unauthorized);
     }
 
     #[test]

@@ -57,6 +57,8 @@ pub enum System<'a> {
         code: &'a str,
         /// What to do.
         message: &'a str,
+        /// After so many milliseconds the same may succeed, where that is known.
+        retry_in: Option<u64>,
     },
 }
 
@@ -100,6 +102,8 @@ struct ErrorData<'a> {
     reference: Option<&'a Ref>,
     code: &'a str,
     message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_in: Option<u64>,
 }
 
 impl System<'_> {
@@ -155,12 +159,14 @@ impl System<'_> {
                 reference,
                 code,
                 message,
+                retry_in,
             } => serde_json::to_writer(
                 out,
                 &ErrorData {
                     reference,
                     code,
                     message,
+                    retry_in,
                 },
             ),
         };

@@ -301,6 +301,7 @@ fn system_events_read_back() {
         ),
         (
             System::Error {
+                retry_in: None,
                 reference: None,
                 code: "forbidden",
                 message: "no",

@@ -33,7 +33,9 @@ use token_key::TokenKey;
 #[derive(Debug)]
 pub(crate) struct Auth {
     keys: Keys,
-    tokens: Tokens,
+    tokens: Arc<Tokens>,
+    /// Public keys came from files, which may have changed since.
+    from_files: bool,
     /// The cookie that may hold a token; empty: none.
     cookie: String,
     /// A token may stand in the URL.
@@ -62,10 +64,33 @@ impl Auth {
         });
         Ok(Self {
             keys: Keys::new(keys.map(|(name, secret)| (name.as_str(), secret.expose()))),
-            tokens: Tokens::new(issuers.collect::<std_io::Result<_>>()?),
+            tokens: Arc::new(Tokens::new(issuers.collect::<std_io::Result<_>>()?)),
+            from_files: config
+                .issuers
+                .by_name
+                .values()
+                .any(|issuer| !issuer.public_keys.is_empty()),
             cookie: config.tokens.cookie.clone(),
             in_url: config.tokens.in_url,
         })
+    }
+
+    /// Whether it was made from the configuration alone.
+    pub(crate) fn reads_no_files(&self) -> bool {
+        !self.from_files
+    }
+
+    /// The same issuers, with all that is known of them, and the API keys of
+    /// `config`.
+    pub(crate) fn with_keys(&self, config: &Config) -> Self {
+        let keys = config.access.api_keys.iter();
+        Self {
+            keys: Keys::new(keys.map(|(name, secret)| (name.as_str(), secret.expose()))),
+            tokens: self.tokens.clone(),
+            from_files: self.from_files,
+            cookie: self.cookie.clone(),
+            in_url: self.in_url,
+        }
     }
 
     /// Starts fetching the keys that issuers publish, for as long as the tasks live.

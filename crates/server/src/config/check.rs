@@ -195,6 +195,8 @@ fn zeros(config: &Config, problems: &mut Problems) {
             _ => continue,
         };
         let fine = ZERO_IS_FINE.contains(&setting.key) || NOW_IS_FINE.contains(&setting.key);
+        // In the group of rates 0 is off.
+        let fine = fine || (setting.key.starts_with("rates.") && setting.form != "duration");
         if !fine && (setting.get)(config) == zero {
             let message = "0 makes no sense here; write more";
             problems.push(Problem::new(setting.key, message));

@@ -34,7 +34,7 @@ pub use rules::{NamedRules, Who};
 pub use secret::Secret;
 pub use settings::{
     Access, ForTests, GROUPS, Http, Http2, IssuersByName, Limits, Listen, NamespaceRules, Poll,
-    Rules, Sse, Tokens, Ws,
+    Rates, Rules, Sse, Tokens, Ws,
 };
 
 /// Everything that can be set. `Debug` shows no secret.
@@ -62,6 +62,8 @@ pub struct Config {
     pub poll: Poll,
     /// Bounds.
     pub limits: Limits,
+    /// How often.
+    pub rates: Rates,
     /// Rules of named namespaces.
     pub namespaces: NamespaceRules,
     /// For tests.

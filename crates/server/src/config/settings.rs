@@ -258,6 +258,48 @@ settings! {
         shards: usize as Count = 0;
     }
 
+    /// How often: numbers a second. 0: no limit. Loopback and API keys are exempt from those per IP.
+    rates: Rates {
+        /// What is saved up: so many seconds' worth of each rate may come at once.
+        burst: Duration as Time = secs(10);
+        /// Messages published on one connection, a second.
+        messages_per_connection: usize as Count = 0;
+        /// Messages published by one user, API key or, without either, address, a
+        /// second.
+        messages_per_user: usize as Count = 0;
+        /// Messages published from one address (IPv6: one /64), a second.
+        messages_per_ip: usize as Count = 1000;
+        /// Messages published in one namespace, a second.
+        messages_per_namespace: usize as Count = 0;
+        /// Bytes of messages published on one connection, a second.
+        bytes_per_connection: usize as Size = 0;
+        /// Bytes of messages published by one user, API key or, without either,
+        /// address, a second.
+        bytes_per_user: usize as Size = 0;
+        /// Bytes of messages published from one address (IPv6: one /64), a second.
+        bytes_per_ip: usize as Size = 4 * KIB * KIB;
+        /// Bytes of messages published in one namespace, a second.
+        bytes_per_namespace: usize as Size = 0;
+        /// Event streams and WebSockets opened by one user, API key or, without either,
+        /// address, a second.
+        connects_per_user: usize as Count = 0;
+        /// Connections from one address (IPv6: one /64), a second; behind a proxy, and
+        /// beyond the first of a connection, event streams and WebSockets.
+        connects_per_ip: usize as Count = 100;
+        /// Channels listened to or read, by streams, polls and history on one
+        /// connection, a second.
+        subscribes_per_connection: usize as Count = 0;
+        /// Channels listened to or read, by streams, polls and history by one user, API
+        /// key or, without either, address, a second.
+        subscribes_per_user: usize as Count = 0;
+        /// Channels listened to or read, by streams, polls and history from one address
+        /// (IPv6: one /64), a second.
+        subscribes_per_ip: usize as Count = 1000;
+        /// Channels listened to or read, by streams, polls and history in one
+        /// namespace, a second.
+        subscribes_per_namespace: usize as Count = 0;
+    }
+
     /// For tests.
     debug: ForTests {
         /// Connections on plain TCP are written by their own tasks, as TLS ones are.

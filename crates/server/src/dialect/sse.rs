@@ -120,6 +120,7 @@ impl Encoder for Sse {
         let last: &'static [u8] = if self.chunked { LAST_CHUNK } else { b"" };
         if let End::Refused(refusal) = end {
             let system = System::Error {
+                retry_in: refusal.retry_in.map(crate::answer::ms),
                 reference: None,
                 code: refusal.code.as_str(),
                 message: &refusal.detail,

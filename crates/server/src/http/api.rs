@@ -12,6 +12,7 @@ use fanwire_proto::ws::CloseCode;
 use http::{HeaderMap, Method};
 
 use super::publish::{Sent, read};
+use super::reload::reload;
 use crate::answer::{Answer, json, not_allowed};
 use crate::app::App;
 
@@ -50,30 +51,23 @@ struct Disconnect {
 /// `unauthorized` and `forbidden` for whoever shows no API key, whatever the path;
 /// `not_found`; `invalid_body`; `overloaded` where no more can be revoked.
 pub(super) async fn answer(
-    app: &App,
+    app: &Arc<App>,
     subject: &Subject,
     path: &str,
     method: &Method,
     headers: &HeaderMap,
     body: Option<Sent<'_>>,
 ) -> Result<Answer, Refusal> {
-    match subject {
-        Subject::Key(_) => {}
-        Subject::User(_) => {
-            let sentence = "this is for API keys, not for tokens";
-            return Err(Refusal::new(Code::Forbidden, sentence));
-        }
-        Subject::Anonymous(_) => {
-            let sentence = "send an API key as 'Authorization: Bearer …'";
-            return Err(Refusal::new(Code::Unauthorized, sentence));
-        }
-    }
-    if !matches!(path, "revoke" | "reinstate" | "disconnect") {
-        let sentence = "there is /api/revoke, /api/reinstate and /api/disconnect";
+    key(subject)?;
+    if !matches!(path, "revoke" | "reinstate" | "disconnect" | "reload") {
+        let sentence = "there is /api/revoke, /api/reinstate, /api/disconnect and /api/reload";
         return Err(Refusal::new(Code::NotFound, sentence));
     }
     if method != Method::POST {
         return Ok(not_allowed("POST"));
+    }
+    if path == "reload" {
+        return reload(app.clone()).await;
     }
     let Some(body) = body else {
         return Err(invalid("the request is a JSON object in the body"));
@@ -83,6 +77,24 @@ pub(super) async fn answer(
         "revoke" => revoke(app, parse(&body)?),
         "reinstate" => reinstate(app, parse(&body)?),
         _ => disconnect(app, parse(&body)?),
+    }
+}
+
+/// Only the holder of an API key passes.
+///
+/// # Errors
+/// `unauthorized`, and `forbidden` for a token.
+pub(super) fn key(subject: &Subject) -> Result<(), Refusal> {
+    match subject {
+        Subject::Key(_) => Ok(()),
+        Subject::User(_) => {
+            let sentence = "this is for API keys, not for tokens";
+            Err(Refusal::new(Code::Forbidden, sentence))
+        }
+        Subject::Anonymous(_) => {
+            let sentence = "send an API key as 'Authorization: Bearer …'";
+            Err(Refusal::new(Code::Unauthorized, sentence))
+        }
     }
 }
 

@@ -83,7 +83,7 @@ impl World {
         let mut config = Config::default();
         change(&mut config);
         let (stop, stopped) = watch::channel(Stage::Serving);
-        let (app, drivers) = crate::assemble::app(config, broker, stopped).unwrap();
+        let (app, drivers) = crate::assemble::app(config, broker, stopped, None).unwrap();
         Self {
             app,
             counts: Counts::new(100, 100),

@@ -4,13 +4,15 @@ use bytes::Bytes;
 use fanwire_core::error::{Code, Refusal};
 use fanwire_proto::ws::deflate::Agreed;
 use fanwire_proto::ws::handshake::{accept_key, check_key};
+use fanwire_proto::ws::{CloseCode, close_frame};
 use http::header::{
     CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT,
     SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
     TRANSFER_ENCODING, UPGRADE,
 };
-use http::{Method, Response, StatusCode, Version};
+use http::{Method, Response, StatusCode, Version, request};
 
+use super::listen::Reply;
 use super::negotiate::{SUBPROTOCOL, wants_upgrade};
 use crate::answer::{Dress, open_head};
 
@@ -62,6 +64,23 @@ pub(super) fn has_body(headers: &HeaderMap) -> bool {
 pub(super) fn compression(headers: &HeaderMap) -> Option<Agreed> {
     let lines = headers.get_all(SEC_WEBSOCKET_EXTENSIONS).iter();
     Agreed::answer(lines.map(HeaderValue::as_bytes))
+}
+
+/// Answers a handshake that is refused so that a page hears why: it never sees
+/// the status of one, so the socket is opened and closed with the code.
+///
+/// # Errors
+/// As [`check`].
+pub(super) fn close_at_once(
+    head: &request::Parts,
+    dress: &Dress,
+    refusal: &Refusal,
+) -> Result<Reply, Refusal> {
+    let key = check(&head.method, head.version, &head.headers)?;
+    let mut words = switching(&key, false, None, dress).to_vec();
+    let code = refusal.code.close().map(CloseCode);
+    words.extend(close_frame(code, &refusal.detail));
+    Ok(Reply::Says(words.into()))
 }
 
 /// The whole 101 head. `named`: the envelope's subprotocol was offered and

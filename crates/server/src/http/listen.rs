@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use fanwire_core::clock::Clock as _;
 use fanwire_core::error::{Code, Refusal};
 use fanwire_core::hub::Start;
 use fanwire_core::message::Keys;
@@ -19,6 +20,8 @@ use super::once::once;
 use super::target::Query;
 use crate::answer::{Answer, Dress, EVENT_STREAM, json, open_head, put_off};
 use crate::app::App;
+use crate::metrics::Opened;
+use crate::rates::Payer;
 use crate::transport::{Departure, Purpose, Unproven};
 
 /// How a request goes on.
@@ -39,7 +42,7 @@ pub(super) enum Reply {
 /// Whatever makes the request as a whole impossible; nothing has been sent then.
 pub(super) async fn get(
     app: &Arc<App>,
-    subject: Subject,
+    who: (Subject, Payer<'_>),
     keys: Keys,
     query: &Query,
     head: &request::Parts,
@@ -50,11 +53,17 @@ pub(super) async fn get(
         max: app.config.poll.wait_max,
     };
     let want = negotiate::want(&head.headers, query, keys.len(), waits)?;
-    let reply = serve(app, subject, keys, query, head, dress, want).await;
+    let reply = serve(app, who, keys, query, head, dress, want).await;
     match (reply, want) {
         // An EventSource gives up for good on any answer but 200.
         (Err(refusal), Want::Sse { .. }) if refusal.code.retry() => {
-            Ok(Reply::Answer(put_off(app.put_off_ms())))
+            app.metrics.refuses(&refusal);
+            Ok(Reply::Answer(put_off(app.put_off_ms_for(&refusal))))
+        }
+        // Nor does a page ever see the status of a handshake.
+        (Err(refusal), Want::WebSocket { .. }) if refusal.code == Code::RateLimited => {
+            app.metrics.refuses(&refusal);
+            handshake::close_at_once(head, dress, &refusal)
         }
         (reply, _) => reply,
     }
@@ -62,7 +71,7 @@ pub(super) async fn get(
 
 async fn serve(
     app: &Arc<App>,
-    subject: Subject,
+    (subject, payer): (Subject, Payer<'_>),
     keys: Keys,
     query: &Query,
     head: &request::Parts,
@@ -112,11 +121,21 @@ async fn serve(
                 head: handshake::switching(&key, named, None, dress),
                 dress: dress.clone(),
                 back: &next::BACK,
+                account: payer.account,
                 place: None,
             })));
         }
         (Err(refusal), _) => return Err(refusal),
     };
+    let opens = matches!(want, Want::WebSocket { .. } | Want::Sse { .. });
+    app.rates
+        .listens(payer, permit.keys(), opens, app.clock.now())?;
+    app.metrics.opens(match want {
+        Want::WebSocket { .. } => Opened::WebSocket,
+        Want::Sse { .. } => Opened::Sse,
+        Want::Poll { .. } => Opened::Poll,
+        Want::History { .. } => Opened::History,
+    });
     let close = head.version < Version::HTTP_11 || wants_close(&head.headers);
     // Only HTTP/1.1 has chunks, and heads that are written by hand.
     let chunked = head.version == Version::HTTP_11 && !close;
@@ -128,6 +147,7 @@ async fn serve(
             dress: dress.clone(),
             purpose,
             back: &next::BACK,
+            account: payer.account,
             place: None,
         })))
     };

@@ -14,6 +14,7 @@ mod negotiate;
 mod next;
 mod once;
 mod publish;
+mod reload;
 mod service;
 mod sniff;
 mod target;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use fanwire_core::broker::Appended;
+use fanwire_core::clock::Clock as _;
 use fanwire_core::error::{Code, Refusal};
 use fanwire_core::hub::Draft;
 use fanwire_core::key::{Key, SocketId};
@@ -20,6 +21,7 @@ use hyper::body::{Body as _, Incoming};
 use super::target::{self, Query};
 use crate::answer::{Answer, json as json_answer};
 use crate::app::App;
+use crate::rates::Payer;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -38,7 +40,7 @@ pub(super) enum Sent<'a> {
 /// the body is read.
 pub(super) async fn publish(
     app: &Arc<App>,
-    subject: Subject,
+    (subject, payer): (Subject, Payer<'_>),
     keys: Keys,
     query: Query,
     headers: &HeaderMap,
@@ -66,10 +68,16 @@ pub(super) async fn publish(
     }
     if let Some(conn) = query.exclude {
         let conn = target::text("exclude", conn, MAX_KEY)?;
-        draft.except = vec![Key::Socket(namespace, SocketId::new(&conn))];
+        draft.except = vec![Key::Socket(namespace.clone(), SocketId::new(&conn))];
     }
-    draft.body = content(kind, read(app, headers, body).await?)?;
-    answer(app.hub.publish(&permit, draft).await?)
+    let body = read(app, headers, body).await?;
+    app.rates
+        .publishes(payer, &namespace, body.len(), app.clock.now())?;
+    draft.body = content(kind, body)?;
+    let bytes = draft.body.len();
+    let published = app.hub.publish(&permit, draft).await;
+    app.metrics.publishes(bytes, &published);
+    answer(published?)
 }
 
 fn answer(appended: Appended) -> Result<Answer, Refusal> {

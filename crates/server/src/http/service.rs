@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fanwire_core::error::{Code, Refusal};
+use fanwire_core::policy::Subject;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE, ALLOW,
     CONNECTION, HeaderValue,
@@ -12,19 +13,20 @@ use http::header::{
 use http::{Method, Request, StatusCode, Version, request};
 use hyper::body::Incoming;
 
-use super::api;
 use super::gate::{Exit, Hatch};
 use super::handshake;
 use super::listen::{self, Reply};
 use super::negotiate::wants_websocket;
 use super::publish::{self, Sent};
-use super::{next, target};
+use super::{api, next, target};
 use crate::access::Origin;
 use crate::answer::{Answer, Dress, empty, full, not_allowed, problem, put_off};
 use crate::app::{App, Peer};
 use crate::forwarded;
-use fanwire_proto::ws::{CloseCode, close_frame};
+use crate::rates::Payer;
 
+const PLAIN: &str = "text/plain; charset=utf-8";
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const CHANNEL_METHODS: &str = "GET, POST, OPTIONS";
 
 /// Answers one request of HTTP/1.1, or lets its socket leave.
@@ -84,6 +86,7 @@ pub(super) async fn judge(
             let client = forwarded::client(&app.config.access, peer.address, &head.headers);
             let client = client.unwrap_or(peer.address);
             tracing::debug!(code = refusal.code.as_str(), %client, "refused");
+            app.metrics.refuses(&refusal);
             let mut answer = problem(&refusal);
             if wants_websocket(&head.headers) && refusal.code == Code::BadRequest {
                 // Who wrote that may mean something else by what follows, too.
@@ -152,8 +155,10 @@ pub(super) async fn route(
     let subject = caller.subject;
     let answer = match (head.uri.path(), &head.method) {
         ("/", &Method::GET) => app.page.answer(),
-        ("/healthz", &Method::GET) => full(StatusCode::OK, "text/plain; charset=utf-8", "ok"),
-        ("/" | "/healthz", _) => not_allowed("GET"),
+        ("/healthz", &Method::GET) => full(StatusCode::OK, PLAIN, "ok"),
+        ("/readyz", &Method::GET) => ready(app)?,
+        ("/metrics", &Method::GET) => metrics(app, &subject)?,
+        ("/" | "/healthz" | "/readyz" | "/metrics", _) => not_allowed("GET"),
         (path, method) if path.starts_with("/api/") => {
             let path = &path["/api/".len()..];
             api::answer(app, &subject, path, method, &head.headers, body).await?
@@ -174,7 +179,7 @@ pub(super) async fn route(
             // Held while the request is served, and as long as its stream lasts.
             let place = proxied.map(|client| peer.place_of(client));
             if peer.over_limit || matches!(place, Some(None)) {
-                return over_limit(app, head, dress);
+                return over_limit(app, peer, head, dress);
             }
             if origin == Origin::Denied && (method == Method::POST || upgrade) {
                 return Err(Refusal::new(
@@ -188,8 +193,14 @@ pub(super) async fn route(
                 return Err(Refusal::new(Code::RequestTimeout, sentence));
             }
             let (keys, query) = target::read(list, head.uri.query())?;
+            let account = app.rates.account(&subject, client, proxied.is_some());
+            let payer = Payer {
+                buckets: &peer.buckets,
+                account,
+            };
+            let who = (subject, payer);
             if method == Method::GET {
-                let mut reply = listen::get(app, subject, keys, &query, head, dress).await?;
+                let mut reply = listen::get(app, who, keys, &query, head, dress).await?;
                 let place = place.flatten().map(Box::new);
                 match &mut reply {
                     Reply::Departs(departure) => departure.place = place,
@@ -206,10 +217,33 @@ pub(super) async fn route(
                 let sentence = "a message is the body of its request";
                 return Err(Refusal::new(Code::BadRequest, sentence));
             };
-            publish::publish(app, subject, keys, query, &head.headers, body).await?
+            publish::publish(app, who, keys, query, &head.headers, body).await?
         }
     };
     Ok(Reply::Answer(answer))
+}
+
+/// Whether new streams can be taken.
+fn ready(app: &App) -> Result<Answer, Refusal> {
+    if app.is_stopping() {
+        let sentence = "the server is shutting down";
+        return Err(Refusal::new(Code::Unavailable, sentence));
+    }
+    Ok(full(StatusCode::OK, PLAIN, "ready"))
+}
+
+/// The figures: for holders of an API key, and for programs of this machine as
+/// long as nobody chose who may come in.
+fn metrics(app: &App, subject: &Subject) -> Result<Answer, Refusal> {
+    if !app.config.is_unconfigured() {
+        api::key(subject)?;
+    }
+    let counts = app.reload.counts.get();
+    let connections = counts.map_or(0, |counts| counts.total());
+    let text = app
+        .metrics
+        .text(&app.hub.stats(), app.hub.keys(), connections);
+    Ok(full(StatusCode::OK, METRICS, text))
 }
 
 /// `OPTIONS`: what is allowed, and to an allowed page that it is.
@@ -234,18 +268,22 @@ fn options(origin: &Origin) -> Answer {
 /// A connection over the limit is answered once: an event stream so that it
 /// comes back later, a WebSocket by a close code, because a page never sees the
 /// status of a handshake; everything else with 429.
-fn over_limit(app: &App, head: &request::Parts, dress: &Dress) -> Result<Reply, Refusal> {
+fn over_limit(
+    app: &App,
+    peer: &Peer,
+    head: &request::Parts,
+    dress: &Dress,
+) -> Result<Reply, Refusal> {
     const SENTENCE: &str = "too many connections; close some, or come back later";
+    let too_many = || Refusal::new(Code::ConnectionLimit, SENTENCE);
+    let refusal = peer.too_fast.clone().unwrap_or_else(too_many);
     if wants_websocket(&head.headers) {
-        let key = handshake::check(&head.method, head.version, &head.headers)?;
-        let mut words = handshake::switching(&key, false, None, dress).to_vec();
-        words.extend(close_frame(Some(CloseCode::CONNECTION_LIMIT), SENTENCE));
-        return Ok(Reply::Says(words.into()));
+        return handshake::close_at_once(head, dress, &refusal);
     }
     if super::negotiate::is_event_stream(&head.headers, head.uri.query()) {
-        return Ok(Reply::Answer(put_off(app.put_off_ms())));
+        return Ok(Reply::Answer(put_off(app.put_off_ms_for(&refusal))));
     }
-    Err(Refusal::new(Code::ConnectionLimit, SENTENCE))
+    Err(refusal)
 }
 
 #[cfg(test)]

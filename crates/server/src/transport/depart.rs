@@ -20,6 +20,7 @@ use crate::app::{App, Peer};
 use crate::clock::connection_id;
 use crate::dialect::Form;
 use crate::limit::Place;
+use crate::rates::Account;
 
 /// A request whose answer is written outside hyper.
 pub(crate) struct Departure {
@@ -35,6 +36,8 @@ pub(crate) struct Departure {
     pub(crate) purpose: Purpose,
     /// Where a poll's socket goes back to.
     pub(crate) back: &'static Back,
+    /// Who pays for what comes by it.
+    pub(crate) account: Account,
     /// The place of the client for whom a proxy sent the request.
     pub(crate) place: Option<Box<Place>>,
 }
@@ -136,7 +139,7 @@ pub(crate) fn depart(
     departure: Departure,
 ) {
     let mut port = Port::new(stream, app.clock.clone(), app.config.debug.force_pull);
-    let purpose = departure.purpose;
+    let (purpose, account) = (departure.purpose, departure.account);
     // The head of a WebSocket may be out already.
     let switched = departure.head.is_empty();
     let (permit, dress, back) = (
@@ -164,7 +167,7 @@ pub(crate) fn depart(
             let deflated = deflate.is_some();
             let socket =
                 web_socket::Socket::new(app, peer, port, subscriber, permit, envelope, deflated);
-            tokio::spawn(socket.with_read(read));
+            tokio::spawn(socket.charged_to(account).with_read(read));
         }
         Purpose::Sse { .. } => {
             tokio::spawn(park::Parked::stream(app, peer, port, subscriber));

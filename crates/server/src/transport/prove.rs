@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use fanwire_core::clock::Clock as _;
 use fanwire_core::error::{Code, Refusal};
 use fanwire_core::hub::Start;
 use fanwire_core::message::Keys;
@@ -21,6 +22,8 @@ use crate::answer::Dress;
 use crate::app::{App, Peer};
 use crate::auth::MAX_TOKEN;
 use crate::limit::Place;
+use crate::metrics::Opened;
+use crate::rates::{Account, Payer};
 use crate::shutdown::Stage;
 
 /// Bytes of the first message: a token and what stands around it.
@@ -43,6 +46,8 @@ pub(crate) struct Unproven {
     pub(crate) dress: Dress,
     /// As a departure's.
     pub(crate) back: &'static Back,
+    /// As a departure's, of nobody in particular yet.
+    pub(crate) account: Account,
     /// As a departure's.
     pub(crate) place: Option<Box<Place>>,
 }
@@ -79,7 +84,7 @@ pub(crate) fn prove(
 
 async fn run(app: Arc<App>, peer: Arc<Peer>, mut stream: Stream, read: Bytes, unproven: Unproven) {
     let known = {
-        let hears = pin!(hear(&app, &mut stream, read, &unproven));
+        let hears = pin!(hear((&app, &peer), &mut stream, read, &unproven));
         let stops = pin!(app.reached(Stage::Draining));
         tokio::select! {
             known = tokio::time::timeout(app.config.ws.auth_timeout, hears) => match known {
@@ -93,7 +98,7 @@ async fn run(app: Arc<App>, peer: Arc<Peer>, mut stream: Stream, read: Bytes, un
         }
     };
     match known {
-        Ok((permit, rest)) => {
+        Ok((permit, account, rest)) => {
             let departure = Departure {
                 permit,
                 start: unproven.start,
@@ -104,6 +109,7 @@ async fn run(app: Arc<App>, peer: Arc<Peer>, mut stream: Stream, read: Bytes, un
                     deflate: None,
                 },
                 back: unproven.back,
+                account,
                 place: unproven.place,
             };
             depart(app, peer, stream, &rest, departure);
@@ -126,11 +132,11 @@ async fn say_last(mut stream: Stream, words: &[u8], wait: Duration) {
 
 /// The permit of whoever the first message says it is, and what came behind it.
 async fn hear(
-    app: &Arc<App>,
+    (app, peer): (&Arc<App>, &Peer),
     stream: &mut Stream,
     read: Bytes,
     unproven: &Unproven,
-) -> Result<(Permit, Vec<u8>), Ends> {
+) -> Result<(Permit, Account, Vec<u8>), Ends> {
     write(stream, &unproven.head).await?;
     let (text, rest) = first(stream, read.to_vec()).await?;
     let Ok(Request::Auth(auth)) = Request::parse(&text) else {
@@ -147,7 +153,16 @@ async fn hear(
                 .admit(subject, unproven.verb, unproven.keys.clone())
         })
         .map_err(|refusal| Ends::refused(&refusal))?;
-    Ok((permit, rest))
+    let account = app.rates.becomes(unproven.account, permit.subject());
+    let payer = Payer {
+        buckets: &peer.buckets,
+        account,
+    };
+    app.rates
+        .listens(payer, permit.keys(), true, app.clock.now())
+        .map_err(|refusal| Ends::refused(&refusal))?;
+    app.metrics.opens(Opened::WebSocket);
+    Ok((permit, account, rest))
 }
 
 /// The first message, and what came behind it.

@@ -19,13 +19,17 @@ use fanwire_proto::native::system::System;
 use fanwire_proto::ws::{Opcode, frame};
 
 use super::renew::Renewing;
+use crate::answer;
 use crate::app::App;
+use crate::rates::Payer;
 
 type Published = Pin<Box<dyn Future<Output = Result<Appended, Refusal>> + Send>>;
 
 /// A publish under way.
 pub(super) struct Publishing {
     reference: Option<Ref>,
+    /// Of its body.
+    bytes: usize,
     published: Published,
 }
 
@@ -40,6 +44,7 @@ pub(super) enum Work {
 /// What became of a frame that wanted to publish.
 pub(super) struct Outcome {
     reference: Option<Ref>,
+    pub(super) bytes: usize,
     pub(super) result: Result<Appended, Refusal>,
 }
 
@@ -47,6 +52,7 @@ impl Publishing {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
         self.published.as_mut().poll(cx).map(|result| Outcome {
             reference: self.reference.take(),
+            bytes: self.bytes,
             result,
         })
     }
@@ -56,6 +62,7 @@ impl Outcome {
     pub(super) fn refused(reference: Option<Ref>, refusal: Refusal) -> Self {
         Self {
             reference,
+            bytes: 0,
             result: Err(refusal),
         }
     }
@@ -80,6 +87,7 @@ impl Outcome {
             reference: self.reference.as_ref(),
             code: refusal.code.as_str(),
             message: &refusal.detail,
+            retry_in: refusal.retry_in.map(answer::ms),
         }
         .write(&mut text);
         frame(Opcode::Text, &text)
@@ -89,12 +97,13 @@ impl Outcome {
 /// A text frame: a command on an envelope socket, else a text.
 pub(super) fn publish_text(
     app: &Arc<App>,
-    permit: &Permit,
+    (permit, payer): (&Permit, Payer<'_>),
     envelope: bool,
     text: &Bytes,
 ) -> Result<Work, Outcome> {
     if !envelope {
-        return publish(app, permit, None, Draft::new(Body::Text(text.clone())));
+        let draft = Draft::new(Body::Text(text.clone()));
+        return publish(app, (permit, payer), None, draft);
     }
     let request = Request::parse(text).map_err(|error| {
         let code = match error.error {
@@ -106,12 +115,16 @@ pub(super) fn publish_text(
     let command = match request {
         Request::Publish(command) => command,
         Request::Auth(auth) => {
+            // Looking at a token takes work, as a message does.
+            if let Err(refusal) = app.rates.controls(payer, app.clock.now()) {
+                return Err(Outcome::refused(auth.reference, refusal));
+            }
             let renewing = Renewing::new(app.clone(), permit.clone(), auth);
             return Ok(Work::Renews(renewing));
         }
     };
     match draft(command.payload, command.event, command.key) {
-        Ok(draft) => publish(app, permit, command.reference, draft),
+        Ok(draft) => publish(app, (permit, payer), command.reference, draft),
         Err(refusal) => Err(Outcome::refused(command.reference, refusal)),
     }
 }
@@ -119,10 +132,11 @@ pub(super) fn publish_text(
 /// A binary frame of a raw socket.
 pub(super) fn publish_binary(
     app: &Arc<App>,
-    permit: &Permit,
+    (permit, payer): (&Permit, Payer<'_>),
     bytes: Bytes,
 ) -> Result<Work, Outcome> {
-    publish(app, permit, None, Draft::new(Body::Binary(bytes)))
+    let draft = Draft::new(Body::Binary(bytes));
+    publish(app, (permit, payer), None, draft)
 }
 
 fn draft(payload: Payload, event: Option<String>, key: Option<String>) -> Result<Draft, Refusal> {
@@ -141,18 +155,28 @@ fn draft(payload: Payload, event: Option<String>, key: Option<String>) -> Result
     Ok(draft)
 }
 
-/// The door is asked for every frame: rules may have changed since the last.
+/// The door is asked for every frame, and the limits behind it: both may have
+/// changed since the last.
 fn publish(
     app: &Arc<App>,
-    listening: &Permit,
+    (listening, payer): (&Permit, Payer<'_>),
     reference: Option<Ref>,
     draft: Draft,
 ) -> Result<Work, Outcome> {
     let subject = listening.subject().clone();
     let keys = listening.keys().clone();
-    match app.door.admit(subject, Verb::Publish, keys) {
+    let admitted = app.door.admit(subject, Verb::Publish, keys);
+    let admitted = admitted.and_then(|permit| {
+        let now = app.clock.now();
+        let namespace = listening.keys()[0].namespace();
+        app.rates
+            .publishes(payer, namespace, draft.body.len(), now)?;
+        Ok(permit)
+    });
+    match admitted {
         Ok(permit) => Ok(Work::Publishes(Publishing {
             reference,
+            bytes: draft.body.len(),
             published: Box::pin(app.hub.publish(&permit, draft)),
         })),
         Err(refusal) => Err(Outcome::refused(reference, refusal)),

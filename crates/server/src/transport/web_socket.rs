@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use fanwire_core::clock::Clock as _;
 use fanwire_core::error::Code;
 use fanwire_core::hub::{End, Subscriber};
 use fanwire_core::policy::Permit;
@@ -19,6 +20,7 @@ use super::publish::{Outcome, Refusals, Work, publish_binary, publish_text};
 use super::renew::Renewed;
 use super::stream::{linger, with_scratch};
 use crate::app::{App, Peer};
+use crate::rates::{Account, Payer};
 
 /// The pings of one read. The first ones are answered one by one, of the rest
 /// only the last (RFC 6455, 5.5.3), so that a flood of them does not become a
@@ -55,6 +57,8 @@ struct Open {
     subscriber: Subscriber,
     /// The right to listen; names who publishes, and where to.
     permit: Permit,
+    /// Who pays for what comes.
+    account: Account,
     envelope: bool,
     decoder: Decoder,
     /// Read, but not decoded yet, because a frame is being seen to.
@@ -101,6 +105,7 @@ impl Socket {
             port,
             subscriber,
             permit,
+            account: Account::default(),
             envelope,
             decoder: match deflated {
                 true => decoder.inflating(false),
@@ -113,6 +118,14 @@ impl Socket {
             ending: false,
             peer_closed: false,
         }))
+    }
+
+    /// The same, with who pays for what it brings.
+    pub(super) fn charged_to(mut self, account: Account) -> Self {
+        if let Some(open) = &mut self.0 {
+            open.account = account;
+        }
+        self
     }
 
     /// The same, with bytes that came in the same packet as the request.
@@ -237,6 +250,12 @@ impl Open {
                     break;
                 }
             };
+            if matches!(event, Event::Ping(_) | Event::Pong(_))
+                && let Err(refusal) = self.app.rates.controls(self.payer(), self.app.clock.now())
+            {
+                self.end(End::Refused(refusal));
+                break;
+            }
             match event {
                 Event::Ping(payload) if pings.answers(&payload) => self.pong(&payload),
                 Event::Ping(_) => {}
@@ -266,7 +285,10 @@ impl Open {
             }
             Event::Text(text) => {
                 self.assembly = None; // The next message has a time of its own.
-                let begun = publish_text(&self.app, &self.permit, self.envelope, &text);
+                let begun = {
+                    let who = (&self.permit, self.payer());
+                    publish_text(&self.app, who, self.envelope, &text)
+                };
                 self.begin(begun);
             }
             Event::Binary(_) if self.envelope => {
@@ -275,9 +297,16 @@ impl Open {
             }
             Event::Binary(bytes) => {
                 self.assembly = None;
-                let begun = publish_binary(&self.app, &self.permit, bytes);
+                let begun = publish_binary(&self.app, (&self.permit, self.payer()), bytes);
                 self.begin(begun);
             }
+        }
+    }
+
+    fn payer(&self) -> Payer<'_> {
+        Payer {
+            buckets: &self.peer.buckets,
+            account: self.account,
         }
     }
 
@@ -290,6 +319,7 @@ impl Open {
 
     /// Answers a publish.
     fn settle(&mut self, outcome: Outcome) {
+        self.app.metrics.publishes(outcome.bytes, &outcome.result);
         match outcome.result {
             Ok(appended) => {
                 if let Some(ack) = outcome.ack(appended).filter(|_| self.envelope) {
@@ -299,6 +329,11 @@ impl Open {
             Err(ref refusal) if !self.envelope => self.end(End::Refused(refusal.clone())),
             Err(ref refusal) => {
                 if self.refusals.one_too_many(&self.app) {
+                    if refusal.code == Code::RateLimited {
+                        // A client that is too fast may come back, and slower.
+                        self.end(End::Refused(refusal.clone()));
+                        return;
+                    }
                     let reason = "too many refused frames".to_owned();
                     self.end(End::Close(3509, reason));
                 } else {
@@ -313,6 +348,7 @@ impl Open {
         match renewed.result {
             Ok(ref permit) => {
                 self.permit = permit.clone();
+                self.account = self.app.rates.becomes(self.account, permit.subject());
                 self.subscriber.renew(permit.clone());
                 if let Some(ack) = renewed.ack() {
                     self.subscriber.send(ack);
