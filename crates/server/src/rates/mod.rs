@@ -283,8 +283,7 @@ impl Rates {
             charge(What::Subscribes, Whom::Address, address, channels),
         ];
         self.pay(payer.buckets, now, &charges)?;
-        let mut paid = 0;
-        for key in keys {
+        for (paid, key) in keys.iter().enumerate() {
             if let Err(refusal) = self.pay(payer.buckets, now, &[self.listening_in(key)]) {
                 for key in &keys[..paid] {
                     self.give_back(payer.buckets, &[self.listening_in(key)]);
@@ -292,7 +291,6 @@ impl Rates {
                 self.give_back(payer.buckets, &charges);
                 return Err(refusal);
             }
-            paid += 1;
         }
         Ok(())
     }
