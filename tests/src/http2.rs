@@ -12,9 +12,10 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
 use http::{Request, Response};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
+use crate::secure::{is_secured, shake};
 use crate::wait::within;
 use crate::wire::Wire;
 
@@ -58,7 +59,14 @@ async fn bridge(to: SocketAddr, lazy: bool) -> io::Result<Wire> {
     let (near, mut far) = (near?, far?.0);
     far.set_nodelay(true)?;
     tokio::spawn(async move {
-        if let Err(Broken(why)) = pass(&mut far, remote, lazy).await {
+        let passed = match is_secured(to) {
+            false => pass(&mut far, remote, lazy).await,
+            true => match shake(remote, &[b"h2"]).await {
+                Ok(remote) => pass(&mut far, remote, lazy).await,
+                Err(error) => Err(error.into()),
+            },
+        };
+        if let Err(Broken(why)) = passed {
             // Seen in the output of a test that fails.
             println!("bridge: {why}");
             let _ = far.set_zero_linger();
@@ -82,7 +90,10 @@ impl From<io::Error> for Broken {
     }
 }
 
-async fn pass(near: &mut TcpStream, remote: TcpStream, lazy: bool) -> Result<(), Broken> {
+async fn pass<T>(near: &mut TcpStream, remote: T, lazy: bool) -> Result<(), Broken>
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let mut builder = Builder::new();
     builder.enable_push(false);
     if lazy {
@@ -95,6 +106,9 @@ async fn pass(near: &mut TcpStream, remote: TcpStream, lazy: bool) -> Result<(),
     let result = async {
         while let Some(request) = request(near, &mut read).await? {
             client = client.ready().await?;
+            if request.headers().contains_key("upgrade") {
+                return tunnel(near, std::mem::take(&mut read), client, request).await;
+            }
             one(near, &mut read, &mut client, request).await?;
         }
         Ok(())
@@ -146,6 +160,88 @@ async fn one(
         near.write_all(b"0\r\n\r\n").await?;
     }
     Ok(())
+}
+
+/// A WebSocket (RFC 8441): its handshake as HTTP/2 has it, then bytes both ways.
+async fn tunnel(
+    near: &mut TcpStream,
+    read: Vec<u8>,
+    mut client: SendRequest<Bytes>,
+    request: Request<Bytes>,
+) -> Result<(), Broken> {
+    while !client.is_extended_connect_protocol_enabled() {
+        // The server's settings are on their way.
+        tokio::task::yield_now().await;
+    }
+    let (mut head, _) = request.into_parts();
+    head.method = http::Method::CONNECT;
+    for name in ["upgrade", "connection", "sec-websocket-key"] {
+        head.headers.remove(name);
+    }
+    head.extensions
+        .insert(h2::ext::Protocol::from_static("websocket"));
+    let (response, mut sending) = client.send_request(Request::from_parts(head, ()), false)?;
+    let (mut head, mut body) = response.await?.into_parts();
+    if head.status != 200 {
+        near.write_all(&written(&Response::from_parts(head.clone(), ())))
+            .await?;
+        let chunked = is_chunked(&head);
+        assert!(!chunked, "a refusal has a length: {head:?}");
+        while let Some(data) = body.data().await {
+            near.write_all(&data?).await?;
+        }
+        return Ok(());
+    }
+    assert!(
+        !head.headers.contains_key("sec-websocket-accept"),
+        "{head:?}"
+    );
+    head.status = http::StatusCode::SWITCHING_PROTOCOLS;
+    // So that nothing is said of chunks.
+    head.headers.insert("content-length", 0.into());
+    let mut words = written(&Response::from_parts(head, ()));
+    words.truncate(words.len() - 2);
+    let accept = crate::ws::ACCEPT;
+    words.extend_from_slice(
+        format!(
+            "upgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: {accept}\r\n\r\n"
+        )
+        .as_bytes(),
+    );
+    near.write_all(&words).await?;
+    let (mut reading, mut writing) = near.split();
+    let down = async {
+        while let Some(data) = body.data().await {
+            let data = data?;
+            writing.write_all(&data).await?;
+            body.flow_control().release_capacity(data.len())?;
+        }
+        writing.shutdown().await?;
+        Ok(())
+    };
+    let up = async {
+        let mut buffer = read;
+        loop {
+            if !buffer.is_empty() {
+                sending.send_data(std::mem::take(&mut buffer).into(), false)?;
+            }
+            match reading.read_buf(&mut buffer).await {
+                Ok(0) => {
+                    sending.send_data(Bytes::new(), true)?;
+                    return std::future::pending().await;
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    sending.send_reset(h2::Reason::CANCEL);
+                    return Err(error.into());
+                }
+            }
+        }
+    };
+    tokio::select! {
+        result = down => result,
+        result = up => result,
+    }
 }
 
 /// Ready when the reader has hung up; what it sends meanwhile is kept.

@@ -16,6 +16,7 @@ pub mod poll;
 pub mod proxy;
 pub mod said;
 pub mod script;
+pub mod secure;
 pub mod server;
 pub mod soak;
 pub mod sse;

@@ -27,6 +27,8 @@ pub enum Transport {
     SseHttp2,
     /// Long poll over HTTP/2.
     PollHttp2,
+    /// WebSocket over HTTP/2, in the envelope.
+    WsHttp2,
 }
 
 /// A listener.
@@ -60,7 +62,7 @@ impl Transport {
     }
 
     fn is_http2(self) -> bool {
-        matches!(self, Self::SseHttp2 | Self::PollHttp2)
+        matches!(self, Self::SseHttp2 | Self::PollHttp2 | Self::WsHttp2)
     }
 
     /// Whether messages come with ids.
@@ -104,14 +106,16 @@ impl Listener {
         let asked = match transport {
             Transport::SseRaw | Transport::SseHttp2 => format!("{target}?format=sse"),
             Transport::SseEnvelope => format!("{target}?format=sse,envelope"),
-            Transport::WsEnvelope => format!("{target}?format=envelope"),
+            Transport::WsEnvelope | Transport::WsHttp2 => format!("{target}?format=envelope"),
             _ => target,
         };
         let bytes = match transport {
             Transport::SseRaw | Transport::SseEnvelope | Transport::SseHttp2 => {
                 request("GET", &asked, &[("Host", host.as_bytes())], b"")
             }
-            Transport::WsRaw | Transport::WsEnvelope => upgrade(to, &asked, &[]),
+            Transport::WsRaw | Transport::WsEnvelope | Transport::WsHttp2 => {
+                upgrade(to, &asked, &[])
+            }
             Transport::Poll | Transport::PollHttp2 => panic!("a poll does not fall behind"),
         };
         let _ = wire.send(&bytes).await;
@@ -220,13 +224,19 @@ impl Listener {
                 }
                 Ok(poller.try_anchor().await?.map(|()| Self::Poll(poller)))
             }
-            Transport::WsEnvelope | Transport::WsRaw => {
-                let enveloped = transport == Transport::WsEnvelope;
+            Transport::WsEnvelope | Transport::WsRaw | Transport::WsHttp2 => {
+                let enveloped = transport != Transport::WsRaw;
                 let mut all = headers.to_vec();
                 if enveloped {
                     all.push(("Sec-WebSocket-Protocol", b"fanwire.envelope"));
                 }
-                let opened = Ws::try_open(to, &target, &all).await?;
+                let bytes = upgrade(to, &target, &all);
+                let wire = if transport.is_http2() {
+                    http2::connect(to).await
+                } else {
+                    Wire::connect(to).await
+                };
+                let opened = Ws::try_send_over(wire, &bytes).await?;
                 Ok(opened.map(|ws| Self::Ws(ws.enveloped(enveloped || list.contains(',')))))
             }
         }

@@ -9,6 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+use crate::secure::{Secured, is_secured};
+
 /// Passes connections on. Dropped, it resets what is left of them.
 #[derive(Debug)]
 pub struct Proxy {
@@ -16,6 +18,8 @@ pub struct Proxy {
     pub addr: SocketAddr,
     control: Arc<watch::Sender<Control>>,
     passed: Arc<AtomicU64>,
+    /// What it passes on is TLS.
+    _secured: Option<Secured>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -68,6 +72,7 @@ impl Proxy {
             addr,
             control: Arc::new(control),
             passed,
+            _secured: is_secured(target).then(|| Secured::new(addr)),
         }
     }
 

@@ -10,6 +10,7 @@ use fanwire_core::broker::{Broker, ChaosBroker};
 
 use crate::chaos;
 use crate::http::{self, Answer};
+use crate::secure::Secured;
 use crate::wait::within;
 
 /// What the server runs on.
@@ -19,6 +20,8 @@ pub struct Variant {
     pub chaos: bool,
     /// Connections are written by their own tasks instead of the shard.
     pub pull: bool,
+    /// All connections speak TLS.
+    pub tls: bool,
 }
 
 impl Variant {
@@ -26,21 +29,31 @@ impl Variant {
     pub const MEMORY: Self = Self {
         chaos: false,
         pull: false,
+        tls: false,
     };
     /// Memory broker, tasks write.
     pub const MEMORY_PULL: Self = Self {
         chaos: false,
         pull: true,
+        tls: false,
+    };
+    /// Memory broker, over TLS; so tasks write.
+    pub const MEMORY_TLS: Self = Self {
+        chaos: false,
+        pull: false,
+        tls: true,
     };
     /// Chaos broker without faults, the shard writes.
     pub const CHAOS: Self = Self {
         chaos: true,
         pull: false,
+        tls: false,
     };
     /// Chaos broker without faults, tasks write.
     pub const CHAOS_PULL: Self = Self {
         chaos: true,
         pull: true,
+        tls: false,
     };
 }
 
@@ -53,6 +66,7 @@ pub struct TestServer {
     variant: Variant,
     chaos: Option<Arc<ChaosBroker>>,
     running: fanwire::Running,
+    secured: Option<Secured>,
 }
 
 impl TestServer {
@@ -72,6 +86,7 @@ impl TestServer {
         let mut config = Config::default();
         config.listen.addresses = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
         config.debug.force_pull = variant.pull;
+        config.tls.self_signed = variant.tls;
         // Tests that stop a server rarely want to watch it.
         config.listen.drain_window = Duration::ZERO;
         config
@@ -79,11 +94,14 @@ impl TestServer {
 
     /// One of several that order and keep messages in the same place.
     pub async fn beside(
-        pull: bool,
+        variant: Variant,
         broker: Arc<dyn Broker>,
         change: impl FnOnce(&mut Config),
     ) -> Self {
-        let variant = Variant { chaos: false, pull };
+        let variant = Variant {
+            chaos: false,
+            ..variant
+        };
         let mut config = Self::config(variant);
         change(&mut config);
         Self::run(variant, config, Some(broker)).await
@@ -102,6 +120,7 @@ impl TestServer {
         };
         match within("the server to start", server.start()).await {
             Ok(running) => Self {
+                secured: running.tls_addrs().first().copied().map(Secured::new),
                 addr: running.addr(),
                 config,
                 variant,
@@ -112,12 +131,18 @@ impl TestServer {
         }
     }
 
+    /// All addresses that it listens on.
+    pub fn addrs(&self) -> &[SocketAddr] {
+        self.running.addrs()
+    }
+
     /// Ends it and starts another on the same port, with an empty store.
     pub async fn restart(self) -> Self {
         let mut config = self.config.clone();
         config.listen.addresses = vec![self.addr];
         let variant = self.variant;
         within("the server to end", self.running.shutdown()).await;
+        drop(self.secured);
         Self::run(variant, config, None).await
     }
 

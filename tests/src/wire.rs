@@ -5,17 +5,38 @@ use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio_rustls::client::TlsStream;
 
+use crate::secure::{is_secured, shake};
 use crate::wait::within;
 
 /// A connection with what was read from it and not yet taken. Dropped, it is
 /// reset: thousands of tests' connections would else hold their ports.
 #[derive(Debug)]
 pub struct Wire {
-    stream: TcpStream,
+    stream: Stream,
     buffer: Vec<u8>,
     taken: usize,
     total: u64,
+}
+
+#[derive(Debug)]
+enum Stream {
+    Plain(TcpStream),
+    /// Its end is a FIN only where TLS said so before.
+    Tls(Box<TlsStream<TcpStream>>),
+    /// Broken before it could speak.
+    Broken,
+}
+
+impl Stream {
+    fn tcp(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Plain(tcp) => Some(tcp),
+            Self::Tls(tls) => Some(tls.get_ref().0),
+            Self::Broken => None,
+        }
+    }
 }
 
 /// How the peer's bytes ended.
@@ -34,7 +55,7 @@ impl Wire {
     /// Where the peer cannot be reached.
     pub async fn connect(to: SocketAddr) -> Self {
         match within("a TCP connection", TcpStream::connect(to)).await {
-            Ok(stream) => Self::over(stream),
+            Ok(stream) => Self::to(stream, to).await,
             Err(error) => panic!("connect to {to}: {error}"),
         }
     }
@@ -59,14 +80,38 @@ impl Wire {
             socket.connect(to).await
         };
         match within("a TCP connection", connected).await {
-            Ok(stream) => Self::over(stream),
+            Ok(stream) => Self::to(stream, to).await,
             Err(error) => panic!("connect from {from} to {to}: {error}"),
         }
+    }
+
+    async fn to(tcp: TcpStream, to: SocketAddr) -> Self {
+        if !is_secured(to) {
+            return Self::over(tcp);
+        }
+        let _ = tcp.set_nodelay(true);
+        match within("a TLS handshake", shake(tcp, &[b"http/1.1"])).await {
+            Ok(tls) => Self::secured(tls),
+            // Whoever expects more finds a connection that was reset.
+            Err(error) => {
+                println!("TLS with {to}: {error}");
+                Self::new(Stream::Broken)
+            }
+        }
+    }
+
+    /// Takes over a connection whose handshake is done.
+    pub fn secured(tls: TlsStream<TcpStream>) -> Self {
+        Self::new(Stream::Tls(Box::new(tls)))
     }
 
     /// Takes over a connected socket.
     pub fn over(stream: TcpStream) -> Self {
         let _ = stream.set_nodelay(true);
+        Self::new(Stream::Plain(stream))
+    }
+
+    fn new(stream: Stream) -> Self {
         Self {
             stream,
             buffer: Vec::new(),
@@ -80,9 +125,9 @@ impl Wire {
     /// # Panics
     /// Where the socket has none.
     pub fn local(&self) -> SocketAddr {
-        match self.stream.local_addr() {
-            Ok(address) => address,
-            Err(error) => panic!("no local address: {error}"),
+        match self.stream.tcp().map(TcpStream::local_addr) {
+            Some(Ok(address)) => address,
+            other => panic!("no local address: {other:?}"),
         }
     }
 
@@ -101,12 +146,26 @@ impl Wire {
     /// # Errors
     /// As the socket's: the peer may be gone.
     pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        within("the peer to take bytes", self.stream.write_all(bytes)).await
+        let sent = async {
+            match &mut self.stream {
+                Stream::Plain(tcp) => tcp.write_all(bytes).await,
+                Stream::Tls(tls) => {
+                    tls.write_all(bytes).await?;
+                    tls.flush().await
+                }
+                Stream::Broken => Err(io::ErrorKind::ConnectionReset.into()),
+            }
+        };
+        within("the peer to take bytes", sent).await
     }
 
     /// Closes the sending side; reading goes on.
     pub async fn finish(&mut self) {
-        let _ = self.stream.shutdown().await;
+        let _ = match &mut self.stream {
+            Stream::Plain(tcp) => tcp.shutdown().await,
+            Stream::Tls(tls) => tls.shutdown().await,
+            Stream::Broken => Ok(()),
+        };
     }
 
     /// Reads more; `Err` says how it ended.
@@ -119,7 +178,14 @@ impl Wire {
             self.taken = 0;
         }
         let mut chunk = [0u8; 16 * 1024];
-        match within("bytes from the peer", self.stream.read(&mut chunk)).await {
+        let read = async {
+            match &mut self.stream {
+                Stream::Plain(tcp) => tcp.read(&mut chunk).await,
+                Stream::Tls(tls) => tls.read(&mut chunk).await,
+                Stream::Broken => Err(io::ErrorKind::ConnectionReset.into()),
+            }
+        };
+        match within("bytes from the peer", read).await {
             Ok(0) => Err(Ending::Fin),
             Ok(count) => {
                 self.buffer.extend_from_slice(&chunk[..count]);
@@ -193,6 +259,8 @@ impl Wire {
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        let _ = self.stream.set_zero_linger();
+        if let Some(tcp) = self.stream.tcp() {
+            let _ = tcp.set_zero_linger();
+        }
     }
 }

@@ -169,7 +169,17 @@ impl Ws {
     /// # Errors
     /// As [`Ws::try_open`].
     pub async fn try_send(to: SocketAddr, bytes: &[u8]) -> Result<Result<Self, Answer>, Ending> {
-        let mut wire = Wire::connect(to).await;
+        Self::try_send_over(Wire::connect(to).await, bytes).await
+    }
+
+    /// The same, on a connection that is there already.
+    ///
+    /// # Errors
+    /// As [`Ws::try_open`].
+    pub async fn try_send_over(
+        mut wire: Wire,
+        bytes: &[u8],
+    ) -> Result<Result<Self, Answer>, Ending> {
         let _ = wire.send(bytes).await;
         let head = Head::read(&mut wire).await?;
         if head.status != 101 {

@@ -27,6 +27,8 @@ Examples:
   fanwire serve --listen 0.0.0.0:3000 --api-key ops=$(openssl rand -hex 16)
   FANWIRE_API_KEYS=ops=SECRET,web=OTHER fanwire serve --listen 0.0.0.0:3000
   fanwire serve --open --listen 0.0.0.0:3000 --allow-origin https://example.org
+  fanwire serve --listen 0.0.0.0:443 --tls-cert chain.pem --tls-key key.pem --api-key …
+  fanwire serve --tls-self-signed
   fanwire serve --config fanwire.toml
 
 SIGTERM or Ctrl-C stops it, streams one after the other; a second one at once.
@@ -144,7 +146,11 @@ async fn serve(config: Config, loader: Loader) -> Result<(), Failure> {
         .reload_with(loader);
     let running = server.start().await.map_err(Failure::new)?;
     // A server whose stdout was closed serves all the same.
-    match print(greeting.text(running.addrs()).as_bytes()) {
+    match print(
+        greeting
+            .text(running.addrs(), running.tls_addrs(), running.self_signed())
+            .as_bytes(),
+    ) {
         Ok(()) | Err(Failure::ClosedOutput) => {}
         Err(failure) => return Err(failure),
     }
@@ -234,17 +240,32 @@ impl Greeting {
         }
     }
 
-    fn text(&self, addresses: &[SocketAddr]) -> String {
+    /// `secured`: those of them that speak TLS, which come first. `made`: the
+    /// SHA-256 of a certificate that nobody knows.
+    fn text(&self, addresses: &[SocketAddr], secured: &[SocketAddr], made: Option<&str>) -> String {
         let mut out = String::new();
         let who = match (self.open, self.keyed) {
             (true, _) => "open to everyone who reaches it",
             (false, true) => "for holders of an API key",
             (false, false) => "for programs of this machine",
         };
-        for address in addresses {
-            let _ = writeln!(out, "fanwire serves {}, {who}", url(*address));
+        let urls: Vec<String> = (addresses.iter().enumerate())
+            .map(|(at, address)| url(*address, at < secured.len()))
+            .collect();
+        for url in &urls {
+            let _ = writeln!(out, "fanwire serves {url}, {who}");
         }
-        let Some(url) = addresses.first().map(|address| url(*address)) else {
+        let insecure = match made {
+            Some(fingerprint) => {
+                let _ = writeln!(
+                    out,
+                    "with a certificate of its own, for development, SHA-256\n  {fingerprint}"
+                );
+                "-k "
+            }
+            None => "",
+        };
+        let Some(url) = urls.first() else {
             return out;
         };
         let key = match self.keyed && !self.open {
@@ -253,8 +274,8 @@ impl Greeting {
         };
         let _ = write!(
             out,
-            "  hear     curl -N {key}'{url}/c/news?format=sse'\n  \
-               publish  curl {key}-d 'hello' {url}/c/news\n  \
+            "  hear     curl -N {insecure}{key}'{url}/c/news?format=sse'\n  \
+               publish  curl {insecure}{key}-d 'hello' {url}/c/news\n  \
                look     {url}/\n\
              Ctrl-C stops it.\n"
         );
@@ -263,11 +284,12 @@ impl Greeting {
 }
 
 /// An address as this machine reaches it.
-fn url(address: SocketAddr) -> String {
+fn url(address: SocketAddr, secured: bool) -> String {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
         ip => ip,
     };
-    format!("http://{}", SocketAddr::new(ip, address.port()))
+    let scheme = if secured { "https" } else { "http" };
+    format!("{scheme}://{}", SocketAddr::new(ip, address.port()))
 }

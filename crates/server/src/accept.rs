@@ -20,6 +20,7 @@ use crate::limit::{Counts, Slot};
 use crate::listen::tune;
 use crate::preamble;
 use crate::shutdown::Stage;
+use crate::tls::{self, Tls};
 use crate::transport::Stream;
 
 /// Connections over the limit that are still told so; more are just closed.
@@ -57,12 +58,33 @@ impl Over {
     }
 }
 
+/// What the connections of one listener have in common.
+struct Door {
+    app: Arc<App>,
+    counts: Arc<Counts>,
+    /// They speak TLS.
+    tls: Option<Arc<Tls>>,
+    /// They come by a loopback address.
+    loopback: bool,
+}
+
 /// Accepts from `listener` until the server stops. What waits to be accepted
 /// then is taken in, to be told so; then the listener is closed.
-pub(crate) async fn accept(app: Arc<App>, listener: TcpListener, counts: Arc<Counts>) {
+pub(crate) async fn accept(
+    app: Arc<App>,
+    listener: TcpListener,
+    counts: Arc<Counts>,
+    tls: Option<Arc<Tls>>,
+) {
     let loopback = listener
         .local_addr()
         .is_ok_and(|address| address.ip().to_canonical().is_loopback());
+    let door = Arc::new(Door {
+        app: app.clone(),
+        counts: counts.clone(),
+        tls,
+        loopback,
+    });
     let mut complained: Option<Instant> = None;
     let mut stopping = std::pin::pin!(app.reached(Stage::Draining));
     loop {
@@ -72,7 +94,7 @@ pub(crate) async fn accept(app: Arc<App>, listener: TcpListener, counts: Arc<Cou
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, from)) => take_in(&app, &counts, stream, from, loopback),
+            Ok((stream, from)) => take_in(&door, stream, from),
             Err(error) if is_want(&error) => {
                 if complained.is_none_or(|at| at.elapsed() > QUIET) {
                     complained = Some(Instant::now());
@@ -95,7 +117,7 @@ pub(crate) async fn accept(app: Arc<App>, listener: TcpListener, counts: Arc<Cou
     }
     // Closing the listener would reset them.
     for (stream, from) in waiting(listener, app.config.listen.backlog) {
-        take_in(&app, &counts, stream, from, loopback);
+        take_in(&door, stream, from);
     }
 }
 
@@ -128,13 +150,8 @@ fn back_off() -> Duration {
     Duration::from_millis(50 + random().unwrap_or_default() % 51)
 }
 
-fn take_in(
-    app: &Arc<App>,
-    counts: &Arc<Counts>,
-    stream: TcpStream,
-    from: SocketAddr,
-    loopback: bool,
-) {
+fn take_in(door: &Arc<Door>, stream: TcpStream, from: SocketAddr) {
+    let (app, counts) = (&door.app, &door.counts);
     let address = from.ip().to_canonical();
     let by_proxy = is_proxy(&app.config.access, address);
     let (mut slot, over) = match by_proxy {
@@ -154,26 +171,20 @@ fn take_in(
     tune(&stream, app.config.limits.write_progress);
     let stream = Stream::Tcp(Arc::new(stream));
     if by_proxy && app.config.listen.proxy_protocol {
-        tokio::spawn(take_in_for(
-            app.clone(),
-            stream,
-            address,
-            loopback,
-            (slot, over),
-        ));
+        tokio::spawn(take_in_for(door.clone(), stream, address, (slot, over)));
         return;
     }
-    admit(app, stream, address, loopback, (slot, over), Bytes::new());
+    admit(door, stream, address, (slot, over), Bytes::new());
 }
 
 /// The same for a connection whose header says for whom a proxy brings it.
 async fn take_in_for(
-    app: Arc<App>,
+    door: Arc<Door>,
     mut stream: Stream,
     proxy: IpAddr,
-    loopback: bool,
     (mut slot, mut over): (Slot, Over),
 ) {
+    let app = &door.app;
     let time = app.config.http.header_timeout;
     let client = tokio::select! {
         () = app.reached(Stage::Closing) => return,
@@ -186,9 +197,9 @@ async fn take_in_for(
                 if slot.belongs_to(client).is_some() {
                     over = Over::Limit;
                 }
-                over = over.or_too_fast(&app, &mut slot, client);
+                over = over.or_too_fast(app, &mut slot, client);
             }
-            admit(&app, stream, client, loopback, (slot, over), read);
+            admit(&door, stream, client, (slot, over), read);
         }
         Err(error) => tracing::debug!(%proxy, %error, "no good PROXY header"),
     }
@@ -196,14 +207,7 @@ async fn take_in_for(
 
 /// Starts to serve a connection of `address`, of which `read` has come. With its
 /// place goes whether it is over a limit.
-fn admit(
-    app: &Arc<App>,
-    stream: Stream,
-    address: IpAddr,
-    loopback: bool,
-    (slot, over): (Slot, Over),
-    read: Bytes,
-) {
+fn admit(door: &Door, stream: Stream, address: IpAddr, (slot, over): (Slot, Over), read: Bytes) {
     if over.is_over() {
         tracing::debug!(%address, "too many connections, in all or of this address, or too fast");
         if slot.too_many_told(TOLD) {
@@ -215,9 +219,12 @@ fn admit(
         Over::TooFast(refusal) => Some(refusal),
         Over::No | Over::Limit => None,
     };
-    let peer = Peer::new(address, loopback, is_over, slot).told(why);
-    let peer = Arc::new(peer);
-    connection::start(app.clone(), peer, stream, read);
+    let app = door.app.clone();
+    let peer = Peer::new(address, door.loopback, is_over, slot).told(why);
+    match &door.tls {
+        Some(tls) => tls::start(app, tls.clone(), peer, stream, read),
+        None => connection::start(app, Arc::new(peer), stream, read),
+    }
 }
 
 #[cfg(test)]

@@ -39,12 +39,23 @@ pub(crate) struct App {
     pub(crate) stop: watch::Receiver<Stage>,
 }
 
+/// Which HTTP a connection speaks, where ALPN said so (RFC 7301).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Agreed {
+    /// Not a word: its first bytes will tell.
+    Nothing,
+    Http1,
+    Http2,
+}
+
 /// The other end of one connection.
 pub(crate) struct Peer {
     /// Its address; an IPv4 address is one, even where it came by IPv6.
     pub(crate) address: IpAddr,
     /// It came by a listener on a loopback address.
     pub(crate) loopback_bind: bool,
+    /// What was agreed on in the handshake of TLS.
+    pub(crate) agreed: Agreed,
     /// Taken in only to be told that there are too many.
     pub(crate) over_limit: bool,
     /// Why, where connections come too fast.
@@ -124,6 +135,7 @@ impl Peer {
         Self {
             address,
             loopback_bind,
+            agreed: Agreed::Nothing,
             over_limit,
             too_fast: None,
             buckets: Buckets::default(),
@@ -137,6 +149,13 @@ impl Peer {
     #[must_use]
     pub(crate) fn told(mut self, why: Option<Refusal>) -> Self {
         self.too_fast = why;
+        self
+    }
+
+    /// The same, known to speak this.
+    #[must_use]
+    pub(crate) fn speaks(mut self, agreed: Agreed) -> Self {
+        self.agreed = agreed;
         self
     }
 

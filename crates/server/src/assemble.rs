@@ -29,6 +29,7 @@ use crate::rates::Rates;
 use crate::reload::{Loader, Reload, Renew};
 use crate::renew;
 use crate::shutdown::{Running, Stage};
+use crate::tls::Tls;
 
 /// A server that has not been started.
 pub struct Server {
@@ -70,12 +71,18 @@ impl Server {
     /// time and I/O; returns once connections are accepted.
     ///
     /// # Errors
-    /// An address that cannot be listened on, named in the text; a system that
-    /// gives no randomness.
+    /// An address that cannot be listened on, or a certificate that cannot be
+    /// served, named in the text; a system that gives no randomness.
     pub async fn start(self) -> io::Result<Running> {
         let config = self.config;
+        let tls = Tls::new(&config)?;
         let mut listeners = Vec::new();
-        for address in &config.listen.addresses {
+        let secured = match &tls {
+            Some(_) => config.listen.addresses.len(),
+            None => 0,
+        };
+        let plain = config.listen.plain_addresses.iter();
+        for address in config.listen.addresses.iter().chain(plain) {
             listeners.push(listen(*address, config.listen.backlog)?);
         }
         let addresses = listeners.iter().map(TcpListener::local_addr);
@@ -84,18 +91,23 @@ impl Server {
         let counts = counts(&config);
         let (window, grace) = (config.listen.drain_window, config.listen.shutdown_grace);
         let (stop, stopped) = watch::channel(Stage::Serving);
-        let (app, drivers) = app(config, self.broker, stopped, self.loader)?;
+        let (app, mut drivers) = app(config, self.broker, stopped, self.loader)?;
         // It is set once, here.
         let _ = app.reload.counts.set(counts.clone());
         let mut doors = Vec::new();
-        for listener in listeners {
-            doors.push(tokio::spawn(accept(app.clone(), listener, counts.clone())));
+        for (at, listener) in listeners.into_iter().enumerate() {
+            let tls = tls.clone().filter(|_| at < secured);
+            let door = accept(app.clone(), listener, counts.clone(), tls);
+            doors.push(tokio::spawn(door));
         }
-        for address in &addresses {
-            tracing::info!(%address, "listening");
+        drivers.extend(tls.as_ref().and_then(Tls::watch));
+        for (at, address) in addresses.iter().enumerate() {
+            tracing::info!(%address, tls = at < secured, "listening");
         }
         Ok(Running {
             addresses,
+            secured,
+            self_signed: tls.and_then(|tls| tls.self_signed()),
             hub: app.hub.clone(),
             reload: app.reload.clone(),
             renew: renewing(app.clone()),

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! Read in this order: [`config`] says what can be set, `assemble` puts a
-//! server together, `accept` takes connections in, `http` answers their
+//! server together, `accept` takes connections in, `tls` secures them, `http` answers their
 //! requests, `transport` serves those whose sockets left HTTP, `dialect` writes
 //! what they hear.
 
@@ -37,6 +37,7 @@ mod rates;
 mod reload;
 mod renew;
 mod shutdown;
+mod tls;
 mod transport;
 
 pub use assemble::Server;

@@ -42,6 +42,8 @@ pub struct Stopped {
 /// A server that serves. Dropping it cuts every connection at once.
 pub struct Running {
     pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) secured: usize,
+    pub(crate) self_signed: Option<String>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) reload: Arc<Reload>,
     pub(crate) renew: Renew,
@@ -60,9 +62,19 @@ impl Running {
         self.addresses.first().copied().unwrap_or(none)
     }
 
-    /// All addresses that it listens on.
+    /// All addresses that it listens on, `listen.plain_addresses` last.
     pub fn addrs(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Those that speak TLS.
+    pub fn tls_addrs(&self) -> &[SocketAddr] {
+        &self.addresses[..self.secured.min(self.addresses.len())]
+    }
+
+    /// The SHA-256 of the certificate that it made for itself, as `AB:CD:…`.
+    pub fn self_signed(&self) -> Option<&str> {
+        self.self_signed.as_deref()
     }
 
     /// The hub, for the same process to publish and to look at its figures.

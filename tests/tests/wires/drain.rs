@@ -19,7 +19,7 @@ use fanwire_tests::wait::{until, within};
 use fanwire_tests::wire::{Ending, Wire};
 use fanwire_tests::ws::Ws;
 
-use crate::table::{modes, once, resuming_modes};
+use crate::table::{modes, once, resuming_modes, secured};
 
 modes!(
     z1_streams_end_one_after_the_other_and_hear_everything_until_then,
@@ -27,6 +27,7 @@ modes!(
     z2_a_stalled_reader_does_not_hold_the_end,
 );
 
+secured!(z3_clients_that_go_on_elsewhere_miss_nothing_and_hear_nothing_twice);
 once!(
     z1_connections_that_wait_to_be_accepted_are_not_reset,
     z2_what_does_not_end_in_time_is_cut_and_counted,
@@ -46,12 +47,12 @@ async fn publish_on(server: &TestServer, stop: &AtomicBool) -> usize {
 
 async fn z1_streams_end_one_after_the_other_and_hear_everything_until_then(variant: Variant) {
     let broker = chaos::memory();
-    let stops = TestServer::beside(variant.pull, broker.clone(), |config| {
+    let stops = TestServer::beside(variant, broker.clone(), |config| {
         config.listen.drain_window = Duration::from_millis(500);
         config.limits.shards = 2;
     })
     .await;
-    let stays = TestServer::beside(variant.pull, broker, |_| {}).await;
+    let stays = TestServer::beside(variant, broker, |_| {}).await;
     let addr = stops.addr;
     let mut readers = Vec::new();
     for number in 0..24 {
@@ -151,11 +152,11 @@ async fn z3_clients_that_go_on_elsewhere_miss_nothing_and_hear_nothing_twice(
     transport: Transport,
 ) {
     let broker = chaos::memory();
-    let stops = TestServer::beside(variant.pull, broker.clone(), |config| {
+    let stops = TestServer::beside(variant, broker.clone(), |config| {
         config.listen.drain_window = Duration::from_millis(300);
     })
     .await;
-    let stays = TestServer::beside(variant.pull, broker, |_| {}).await;
+    let stays = TestServer::beside(variant, broker, |_| {}).await;
     let stopping = Arc::new(AtomicBool::new(false));
     let mut readers = Vec::new();
     for _ in 0..60 {

@@ -24,7 +24,7 @@ once!(
     publishes_polls_and_history_are_as_over_http_1,
     refusals_are_as_over_http_1,
     host_and_authority_are_one_thing,
-    h13_connect_is_refused_extended_or_not,
+    h13_connect_opens_a_websocket_or_is_refused,
     a_head_over_the_limits_is_431,
     a_reset_ends_exactly_that_stream,
     whoever_hangs_up_lets_all_its_streams_go,
@@ -296,14 +296,14 @@ async fn host_and_authority_are_one_thing(variant: Variant) {
     assert_eq!(frames.wait_for(HEADERS, stream).await.status(), 200);
 }
 
-async fn h13_connect_is_refused_extended_or_not(variant: Variant) {
+async fn h13_connect_opens_a_websocket_or_is_refused(variant: Variant) {
     let server = TestServer::start(variant).await;
     let mut frames = Frames::open(server.addr, &[]).await;
     let settings = frames.wait_for(SETTINGS, 0).await.settings();
     let offered = settings
         .iter()
         .any(|(name, value)| *name == ENABLE_CONNECT_PROTOCOL && *value == 1);
-    assert!(!offered, "{settings:?}");
+    assert!(offered, "{settings:?}");
     let authority = server.addr.to_string();
     let plain = [(":method", "CONNECT"), (":authority", authority.as_str())];
     let stream = frames.head(&plain, 0).await;
@@ -316,9 +316,37 @@ async fn h13_connect_is_refused_extended_or_not(variant: Variant) {
         (":path", "/c/a"),
         ("sec-websocket-version", "13"),
     ];
-    // Not offered, hence malformed (RFC 8441, 3).
     let stream = frames.head(&extended, 0).await;
-    assert_eq!(frames.wait_for(RST_STREAM, stream).await.code(), 1);
+    assert_eq!(frames.wait_for(HEADERS, stream).await.status(), 200);
+    for (name, value, status) in [
+        (":protocol", "connect-udp", 400),
+        ("sec-websocket-version", "8", 426),
+        (":path", "/c/a?format=sse", 400),
+        (":path", "/healthz", 400),
+        (":path", "/nowhere", 404),
+    ] {
+        let changed = extended.map(|(old, was)| (old, if old == name { value } else { was }));
+        let stream = frames.head(&changed, 0).await;
+        let answered = frames.wait_for(HEADERS, stream).await.status();
+        assert_eq!(answered, status, "{name} {value}");
+    }
+    // As over HTTP/1.1: another page's, another host's, and beyond a limit.
+    let mut foreign = extended.to_vec();
+    foreign.push(("origin", "https://evil.example"));
+    let stream = frames.head(&foreign, 0).await;
+    assert_eq!(frames.wait_for(HEADERS, stream).await.status(), 403);
+    let hosted = extended.map(|(name, was)| {
+        (
+            name,
+            if name == ":authority" {
+                "evil.example"
+            } else {
+                was
+            },
+        )
+    });
+    let stream = frames.head(&hosted, 0).await;
+    assert_eq!(frames.wait_for(HEADERS, stream).await.status(), 403);
     let stream = frames.get("/healthz").await;
     assert_eq!(frames.wait_for(HEADERS, stream).await.status(), 200);
 }

@@ -30,6 +30,7 @@ mod rates;
 mod reload;
 mod storm;
 mod table;
+mod tls;
 mod ws_auth;
 mod ws_deflate;
 mod ws_frames;

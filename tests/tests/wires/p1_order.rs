@@ -7,8 +7,12 @@ use fanwire_tests::said::Said;
 use fanwire_tests::server::{TestServer, Variant};
 use fanwire_tests::ws::Ws;
 
-use crate::table::{cells, readied, variants};
+use crate::table::{cells, readied, secured, variants};
 
+secured!(
+    p1_concurrent_publishers_are_heard_in_the_order_of_their_ids,
+    p1_one_sequential_publisher_stays_in_order,
+);
 cells!(
     p1_concurrent_publishers_are_heard_in_the_order_of_their_ids,
     p1_own_messages_come_back,

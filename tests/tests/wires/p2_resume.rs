@@ -9,8 +9,13 @@ use fanwire_tests::said::{Said, seq};
 use fanwire_tests::server::{TestServer, Variant, keep};
 use fanwire_tests::ws::Ws;
 
-use crate::table::{cells, resuming, variants};
+use crate::table::{cells, resuming, secured, variants};
 
+secured!(
+    p2_cut_after_every_message_and_resumed_on_every_transport,
+    p2_cut_while_publishing_goes_on,
+    p2_fifty_thousand_missed_messages_come_whole_in_bounded_memory,
+);
 resuming!(
     p2_cut_after_every_message_and_resumed_on_every_transport,
     p2_cut_at_every_byte_and_resumed_on_every_transport,

@@ -7,8 +7,13 @@ use fanwire_tests::said::{Gap, Said, seq};
 use fanwire_tests::server::{TestServer, Variant, keep};
 use fanwire_tests::wait::until;
 
-use crate::table::{resuming, variants};
+use crate::table::{resuming, secured, variants};
 
+secured!(
+    p3_s3_l1_malformed_cursors_get_a_gap_and_then_live,
+    p3_a_trimmed_cursor_gets_what_is_held_after_the_gap,
+    p3_after_a_restart_the_old_epoch_is_unknown,
+);
 resuming!(
     p3_s3_l1_malformed_cursors_get_a_gap_and_then_live,
     p3_an_empty_cursor_is_named_as_such,

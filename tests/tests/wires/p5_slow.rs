@@ -10,8 +10,9 @@ use fanwire_tests::said::Said;
 use fanwire_tests::server::{TestServer, Variant, keep};
 use fanwire_tests::wait::until;
 
-use crate::table::{cells, once, variants};
+use crate::table::{cells, once, secured, variants};
 
+secured!(p5_a_message_larger_than_outbox_and_chunk_passes_alone,);
 cells!(p5_a_message_larger_than_outbox_and_chunk_passes_alone);
 variants!(
     p5_a_reader_without_progress_is_closed_and_comes_back_by_its_last_id,
@@ -20,6 +21,25 @@ variants!(
 once!(
     p5_a_poll_answer_of_one_large_message_passes,
     p5_a_slow_reader_over_http2_catches_up_from_history_without_a_gap,
+);
+
+/// One test over TLS, where a stalled reader leaves bytes in three places.
+macro_rules! slow_over_tls {
+    ($($name:ident: $test:expr),+ $(,)?) => { $(
+        #[test]
+        fn $name() {
+            crate::table::run($test);
+        }
+    )+ };
+}
+
+slow_over_tls!(
+    p5_a_slow_reader_over_tls_catches_up_from_history_without_a_gap:
+        catches_up(Variant::MEMORY_TLS, Transport::WsEnvelope),
+    p5_a_slow_websocket_over_http2_and_tls_catches_up_from_history_without_a_gap:
+        catches_up(Variant::MEMORY_TLS, Transport::WsHttp2),
+    p5_a_reader_over_tls_without_progress_is_closed_and_comes_back_by_its_last_id:
+        p5_a_reader_without_progress_is_closed_and_comes_back_by_its_last_id(Variant::MEMORY_TLS),
 );
 
 /// A namespace that keeps everything these tests publish.

@@ -75,7 +75,8 @@ macro_rules! cells {
         mod $name {
             $crate::table::transports!($name: sse_raw SseRaw, sse_envelope SseEnvelope,
                 poll Poll, ws_envelope WsEnvelope, ws_raw WsRaw);
-            $crate::table::http2!($name: sse_http2 SseHttp2, poll_http2 PollHttp2);
+            $crate::table::http2!($name: sse_http2 SseHttp2, poll_http2 PollHttp2,
+                ws_http2 WsHttp2);
         }
     )+ };
 }
@@ -86,7 +87,8 @@ macro_rules! resuming {
         mod $name {
             $crate::table::transports!($name: sse_raw SseRaw, sse_envelope SseEnvelope,
                 poll Poll, ws_envelope WsEnvelope);
-            $crate::table::http2!($name: sse_http2 SseHttp2, poll_http2 PollHttp2);
+            $crate::table::http2!($name: sse_http2 SseHttp2, poll_http2 PollHttp2,
+                ws_http2 WsHttp2);
         }
     )+ };
 }
@@ -96,7 +98,8 @@ macro_rules! resuming_modes {
     ($($name:ident),+ $(,)?) => { $(
         mod $name {
             $crate::table::resuming_modes!(@ $name: sse_raw SseRaw, sse_envelope SseEnvelope,
-                poll Poll, ws_envelope WsEnvelope, sse_http2 SseHttp2, poll_http2 PollHttp2);
+                poll Poll, ws_envelope WsEnvelope, sse_http2 SseHttp2, poll_http2 PollHttp2,
+                ws_http2 WsHttp2);
         }
     )+ };
     (@ $test:ident: $($name:ident $transport:ident),+) => { $(
@@ -123,7 +126,7 @@ macro_rules! readied {
         mod $name {
             $crate::table::transports!($name: sse_raw SseRaw, sse_envelope SseEnvelope,
                 ws_envelope WsEnvelope);
-            $crate::table::http2!($name: sse_http2 SseHttp2);
+            $crate::table::http2!($name: sse_http2 SseHttp2, ws_http2 WsHttp2);
         }
     )+ };
 }
@@ -133,6 +136,28 @@ macro_rules! transports {
         mod $name {
             $crate::table::four!(super::super::$test,
                 fanwire_tests::listener::Transport::$transport);
+        }
+    )+ };
+}
+
+/// One test per transport over TLS, for each `async fn(Variant, Transport)`.
+macro_rules! secured {
+    ($($name:ident),+ $(,)?) => {
+        mod tls { $(
+            mod $name {
+                $crate::table::secured!(@ $name: sse_raw SseRaw, poll Poll,
+                    ws_envelope WsEnvelope, sse_http2 SseHttp2, poll_http2 PollHttp2,
+                    ws_http2 WsHttp2);
+            }
+        )+ }
+    };
+    (@ $test:ident: $($name:ident $transport:ident),+) => { $(
+        #[test]
+        fn $name() {
+            $crate::table::run(super::super::$test(
+                fanwire_tests::server::Variant::MEMORY_TLS,
+                fanwire_tests::listener::Transport::$transport,
+            ));
         }
     )+ };
 }
@@ -181,6 +206,6 @@ macro_rules! four {
 }
 
 pub(crate) use {
-    cells, faults, four, http2, modes, once, readied, resuming, resuming_modes, transports,
-    variants,
+    cells, faults, four, http2, modes, once, readied, resuming, resuming_modes, secured,
+    transports, variants,
 };

@@ -26,6 +26,7 @@ const NOW_IS_FINE: [&str; 4] = [
 pub(super) fn check(config: &Config) -> Result<(), Problems> {
     let mut problems = Problems::default();
     listen(config, &mut problems);
+    tls(config, &mut problems);
     keys(config, &mut problems);
     issuers(config, &mut problems);
     origins(config, &mut problems);
@@ -46,15 +47,48 @@ fn listen(config: &Config, problems: &mut Problems) {
     if !config.is_unconfigured() {
         return;
     }
-    for address in &config.listen.addresses {
+    let plain = config.listen.plain_addresses.iter();
+    let keys = ["listen.addresses", "listen.plain_addresses"];
+    let all = config
+        .listen
+        .addresses
+        .iter()
+        .map(|address| (keys[0], address));
+    for (key, address) in all.chain(plain.map(|address| (keys[1], address))) {
         if !address.ip().to_canonical().is_loopback() {
             let message = format!(
                 "{address} can be reached from other machines, and nothing says who may come in; \
                  set an API key (--api-key NAME=SECRET) or an issuer of tokens, or choose --open to let everyone in, \
                  or listen on 127.0.0.1"
             );
-            problems.push(Problem::new("listen.addresses", message));
+            problems.push(Problem::new(key, message));
         }
+    }
+}
+
+fn tls(config: &Config, problems: &mut Problems) {
+    let tls = &config.tls;
+    let mut wrong = |key: &str, message: &str| problems.push(Problem::new(key, message));
+    if !matches!(tls.min_version.as_str(), "1.2" | "1.3") {
+        wrong("tls.min_version", "is 1.2 or 1.3");
+    }
+    if tls.handshakes > 100_000 {
+        wrong("tls.handshakes", "is at most 100000");
+    }
+    match (tls.cert.is_empty(), tls.key.is_empty()) {
+        (false, true) => wrong("tls.key", "name the file of the certificate's private key"),
+        (true, false) => wrong("tls.cert", "name the file of the key's certificate"),
+        (false, false) if tls.self_signed => wrong(
+            "tls.self_signed",
+            "there is a certificate already; leave out the one or the other",
+        ),
+        _ => {}
+    }
+    if !config.has_tls() && !config.listen.plain_addresses.is_empty() {
+        wrong(
+            "listen.plain_addresses",
+            "without TLS every address speaks in the clear; write it into listen.addresses",
+        );
     }
 }
 

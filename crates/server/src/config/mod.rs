@@ -34,7 +34,7 @@ pub use rules::{NamedRules, Who};
 pub use secret::Secret;
 pub use settings::{
     Access, ForTests, GROUPS, Http, Http2, IssuersByName, Limits, Listen, NamespaceRules, Poll,
-    Rates, Rules, Sse, Tokens, Ws,
+    Rates, Rules, Sse, Tls, Tokens, Ws,
 };
 
 /// Everything that can be set. `Debug` shows no secret.
@@ -42,6 +42,8 @@ pub use settings::{
 pub struct Config {
     /// Where the server listens.
     pub listen: Listen,
+    /// TLS.
+    pub tls: Tls,
     /// Who may come in.
     pub access: Access,
     /// How users show their tokens.
@@ -132,6 +134,11 @@ impl Config {
     /// they are local. A request that came by a proxy must then be refused.
     pub fn is_unconfigured(&self) -> bool {
         !self.access.open && !self.has_credentials()
+    }
+
+    /// Whether `listen.addresses` speak TLS.
+    pub fn has_tls(&self) -> bool {
+        self.tls.self_signed || !self.tls.cert.is_empty() || !self.tls.key.is_empty()
     }
 
     /// Whether there is anything to show at the door: API keys, or tokens.

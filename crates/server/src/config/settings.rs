@@ -30,8 +30,12 @@ settings! {
     /// Where the server listens.
     listen: Listen {
         /// Addresses to listen on, as IP:PORT. Port 0 takes a free one. One that is
-        /// not loopback needs an API key or `open`.
+        /// not loopback needs an API key or `open`. With a certificate (see [tls])
+        /// they speak TLS.
         addresses: Vec<SocketAddr> as Addresses = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 3000))], flag "listen";
+        /// Addresses that speak in the clear where the others speak TLS: for a proxy
+        /// or a check of this machine. The same rules hold for them.
+        plain_addresses: Vec<SocketAddr> as Addresses = Vec::new(), flag "listen-plain";
         /// Connections that the system may hold before they are accepted.
         backlog: usize as Count = 1024;
         /// Connections from `access.proxies` begin with a PROXY protocol header,
@@ -44,6 +48,27 @@ settings! {
         /// How long a shutdown may take in all; connections that have not ended then
         /// are cut.
         shutdown_grace: Duration as Time = secs(8);
+    }
+
+    /// TLS. With a certificate, all of listen.addresses speak it, and nothing else.
+    tls: Tls {
+        /// A PEM file with the certificate and those above it, the server's first.
+        /// It and `key` are read again when they change; connections stay.
+        cert: String as Text = String::new(), flag "tls-cert";
+        /// A PEM file with the certificate's private key (PKCS #8, PKCS #1 or SEC 1).
+        key: String as Text = String::new(), flag "tls-key";
+        /// For development: a certificate made at start for localhost, 127.0.0.1 and
+        /// [::1], which nobody trusts until told to.
+        self_signed: bool as Switch = false, flag "tls-self-signed";
+        /// The oldest version of TLS that is spoken: 1.2 or 1.3.
+        min_version: String as Text = "1.2".to_owned();
+        /// How long a handshake may take, from accept on.
+        handshake_timeout: Duration as Time = secs(10);
+        /// Handshakes whose keys are exchanged at once. Others wait in their order,
+        /// and their time runs.
+        handshakes: usize as Count = 256;
+        /// How often the files are looked at for a change.
+        reload_interval: Duration as Time = secs(5);
     }
 
     /// Who may come in. Closed by default: without a key or `open`, loopback only.
@@ -135,7 +160,7 @@ settings! {
         keep_alive: Duration as Time = secs(75);
     }
 
-    /// HTTP/2, in clear text on the same port; see also [http].
+    /// HTTP/2, on the same port; see also [http].
     http2: Http2 {
         /// Streams that one connection may have open: requests, polls and event
         /// streams together. A peer is told; one past it is refused.

@@ -131,7 +131,7 @@ fn p8_all_problems_are_listed_with_path_and_line() {
         lines[2],
         "line 5: ws.keep_alive: no such setting here; did you mean http.keep_alive?"
     );
-    assert!(lines[3].starts_with("line 6: colour: no such table; there are listen, access"));
+    assert!(lines[3].starts_with("line 6: colour: no such table; there are listen, tls, access"));
 }
 
 #[test]

@@ -16,7 +16,7 @@ use super::gate::{Exit, Gate, Hatch, Phase, Watch};
 use super::sniff::{Speaks, sniff};
 use super::{http2, next, service};
 use crate::answer::{Dress, raw_problem};
-use crate::app::{App, Peer};
+use crate::app::{Agreed, App, Peer};
 use crate::shutdown::Stage;
 use crate::transport::{Departure, Stream, Unproven, depart, linger, prove, rest};
 
@@ -48,12 +48,18 @@ async fn serve(app: Arc<App>, peer: Arc<Peer>, mut stream: Stream, mut before: B
     let mut begun = None;
     if !peer.was_served() {
         let sniffed = sniff(&app, &mut stream, before).await;
-        match sniffed.speaks {
+        // Who agreed on one HTTP and speaks another is told so by the first.
+        let speaks = match (peer.agreed, sniffed.speaks) {
+            (Agreed::Http2, Speaks::Http1) => Speaks::Http2,
+            (Agreed::Http1, Speaks::Http2) => Speaks::Http1,
+            (_, speaks) => speaks,
+        };
+        match speaks {
             Speaks::Http1 => {}
             Speaks::Http2 => {
                 return http2::start(app, peer, stream, sniffed.read, sniffed.begun);
             }
-            Speaks::Nothing => return,
+            Speaks::Nothing => return stream.say_goodbye(),
             Speaks::Late => return refuse(stream, &too_slow(), app.config.ws.close_wait).await,
         }
         before = sniffed.read;
@@ -66,7 +72,7 @@ async fn serve(app: Arc<App>, peer: Arc<Peer>, mut stream: Stream, mut before: B
         Done::Departs(departure) => depart(app, peer, stream, &rest_of, *departure),
         Done::Unproven(unproven) => prove(app, peer, stream, rest_of, *unproven),
         Done::Ended => linger(stream, wait).await,
-        Done::Idle => {}
+        Done::Idle => stream.say_goodbye(),
         Done::Refused(refusal) => refuse(stream, &refusal, wait).await,
         Done::Says(words) => say_last(stream, &words, wait).await,
         Done::Rests(answer) => {

@@ -77,10 +77,9 @@ pub(super) fn close_at_once(
     refusal: &Refusal,
 ) -> Result<Reply, Refusal> {
     let key = check(&head.method, head.version, &head.headers)?;
-    let mut words = switching(&key, false, None, dress).to_vec();
+    let head = switching(&key, false, None, dress);
     let code = refusal.code.close().map(CloseCode);
-    words.extend(close_frame(code, &refusal.detail));
-    Ok(Reply::Says(words.into()))
+    Ok(Reply::Says(head, close_frame(code, &refusal.detail)))
 }
 
 /// The whole 101 head. `named`: the envelope's subprotocol was offered and
@@ -99,6 +98,15 @@ pub(super) fn switching(
     if let Ok(accept) = HeaderValue::try_from(accept_key(key.as_bytes())) {
         headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
     }
+    name(headers, named, agreed);
+    dress.put_on(headers);
+    let mut head = open_head(&response.into_parts().0);
+    head.extend_from_slice(b"\r\n");
+    head.into()
+}
+
+/// Names what was agreed on, whichever HTTP says it.
+pub(super) fn name(headers: &mut HeaderMap, named: bool, agreed: Option<Agreed>) {
     if named {
         headers.insert(
             SEC_WEBSOCKET_PROTOCOL,
@@ -108,10 +116,17 @@ pub(super) fn switching(
     if let Some(Ok(extension)) = agreed.map(|agreed| HeaderValue::try_from(agreed.header())) {
         headers.insert(SEC_WEBSOCKET_EXTENSIONS, extension);
     }
-    dress.put_on(headers);
-    let mut head = open_head(&response.into_parts().0);
-    head.extend_from_slice(b"\r\n");
-    head.into()
+}
+
+/// Makes a handshake of HTTP/2 (RFC 8441, 5) one of HTTP/1.1, so that the same
+/// code judges it: what says so there is in the protocol here.
+pub(super) fn translate(head: &mut http::request::Parts) {
+    head.method = Method::GET;
+    let headers = &mut head.headers;
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    let key = HeaderValue::from_static("AAAAAAAAAAAAAAAAAAAAAA==");
+    headers.insert(SEC_WEBSOCKET_KEY, key);
 }
 
 #[cfg(test)]

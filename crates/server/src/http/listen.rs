@@ -32,8 +32,8 @@ pub(super) enum Reply {
     Departs(Box<Departure>),
     /// A WebSocket that is to show in its first frame whose it is.
     Unproven(Box<Unproven>),
-    /// These are its last bytes.
-    Says(Bytes),
+    /// These are its last bytes: a WebSocket's answer, and what it says.
+    Says(Bytes, Bytes),
 }
 
 /// Answers a GET under `/c/`.
@@ -119,6 +119,7 @@ async fn serve(
                 verb,
                 start,
                 head: handshake::switching(&key, named, None, dress),
+                named,
                 dress: dress.clone(),
                 back: &next::BACK,
                 account: payer.account,
@@ -155,9 +156,13 @@ async fn serve(
         Want::WebSocket { envelope, named } => {
             let key = key.unwrap_or(HeaderValue::from_static(""));
             let agreed = handshake::compression(&head.headers).filter(|_| app.config.ws.deflate);
-            let deflate = agreed.map(|agreed| agreed.window());
             let head = handshake::switching(&key, named, agreed, dress);
-            departs(permit, head, Purpose::WebSocket { envelope, deflate })
+            let purpose = Purpose::WebSocket {
+                envelope,
+                named,
+                agreed,
+            };
+            departs(permit, head, purpose)
         }
         Want::Sse { envelope } => {
             let purpose = Purpose::Sse { envelope, chunked };

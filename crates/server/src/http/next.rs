@@ -75,7 +75,7 @@ async fn publishes(app: &Arc<App>, peer: &Arc<Peer>, head: &request::Parts, body
     let mut answer = match reply {
         Reply::Answer(answer) => answer,
         // Only a GET listens.
-        Reply::Departs(_) | Reply::Unproven(_) | Reply::Says(_) => {
+        Reply::Departs(_) | Reply::Unproven(_) | Reply::Says(..) => {
             empty(StatusCode::INTERNAL_SERVER_ERROR)
         }
     };

@@ -50,8 +50,8 @@ pub(super) async fn handle(
             hatch.leave(Exit::Unproven(unproven));
             std::future::pending().await
         }
-        Reply::Says(words) => {
-            hatch.leave(Exit::Says(words));
+        Reply::Says(head, words) => {
+            hatch.leave(Exit::Says([head, words].concat().into()));
             std::future::pending().await
         }
     };
@@ -205,7 +205,7 @@ pub(super) async fn route(
                 match &mut reply {
                     Reply::Departs(departure) => departure.place = place,
                     Reply::Unproven(unproven) => unproven.place = place,
-                    Reply::Answer(_) | Reply::Says(_) => {}
+                    Reply::Answer(_) | Reply::Says(..) => {}
                 }
                 return Ok(reply);
             }

@@ -9,9 +9,10 @@ use bytes::Bytes;
 use fanwire_core::error::Refusal;
 use fanwire_core::hub::{Attach, Heartbeat, Kind, Start, Subscriber};
 use fanwire_core::policy::Permit;
-use fanwire_proto::ws::deflate::Window;
+use fanwire_proto::ws::deflate::Agreed;
 use fanwire_proto::ws::{CloseCode, close_frame};
 
+use super::link::{Link, PullWriter};
 use super::port::Port;
 use super::stream::{Stream, linger};
 use super::{park, web_socket};
@@ -73,10 +74,11 @@ pub(crate) struct Said {
 /// As what a socket goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Purpose {
-    /// A WebSocket. `deflate`: compression was agreed on.
+    /// A WebSocket. `named`: its subprotocol is. `agreed`: on compression.
     WebSocket {
         envelope: bool,
-        deflate: Option<Window>,
+        named: bool,
+        agreed: Option<Agreed>,
     },
     /// An event stream; not chunked: ended by close.
     Sse { envelope: bool, chunked: bool },
@@ -91,7 +93,12 @@ pub(crate) enum Purpose {
 impl Purpose {
     fn form(self) -> Form {
         match self {
-            Self::WebSocket { envelope, deflate } => Form::Ws { envelope, deflate },
+            Self::WebSocket {
+                envelope, agreed, ..
+            } => Form::Ws {
+                envelope,
+                deflate: agreed.map(|agreed| agreed.window()),
+            },
             Self::Sse { envelope, chunked } => Form::Sse { envelope, chunked },
             Self::Poll { .. } => Form::Poll,
         }
@@ -163,8 +170,10 @@ pub(crate) fn depart(
         }
     };
     match purpose {
-        Purpose::WebSocket { envelope, deflate } => {
-            let deflated = deflate.is_some();
+        Purpose::WebSocket {
+            envelope, agreed, ..
+        } => {
+            let deflated = agreed.is_some();
             let socket =
                 web_socket::Socket::new(app, peer, port, subscriber, permit, envelope, deflated);
             tokio::spawn(socket.charged_to(account).with_read(read));
@@ -182,6 +191,76 @@ pub(crate) fn depart(
             });
             tokio::spawn(park::Parked::poll(app, peer, port, subscriber, after));
         }
+    }
+}
+
+/// A WebSocket whose bytes begin once its answer is out (RFC 8441): what it is to
+/// hear waits meanwhile.
+pub(crate) struct Promised {
+    app: Arc<App>,
+    peer: Arc<Peer>,
+    link: Arc<Link>,
+    subscriber: Subscriber,
+    permit: Permit,
+    place: Option<Box<Place>>,
+    envelope: bool,
+    deflated: bool,
+}
+
+/// Attaches a WebSocket before there is a stream for it.
+///
+/// # Errors
+/// What the hub refuses with.
+pub(crate) fn promise(
+    app: Arc<App>,
+    peer: Arc<Peer>,
+    departure: Departure,
+) -> Result<Promised, Refusal> {
+    let purpose = departure.purpose;
+    let (envelope, deflated) = match purpose {
+        Purpose::WebSocket {
+            envelope, agreed, ..
+        } => (envelope, agreed.is_some()),
+        _ => (false, false),
+    };
+    let link = Link::new(app.clock.clone());
+    let subscriber = app.hub.attach(Attach {
+        permit: departure.permit.clone(),
+        start: departure.start,
+        form: purpose.form().id(),
+        preface: Bytes::new(),
+        kind: purpose.kind(),
+        conn: connection_id(),
+        writer: Box::new(PullWriter::new(link.clone())),
+        heartbeat: purpose.heartbeat(&app),
+    })?;
+    Ok(Promised {
+        app,
+        peer,
+        link,
+        subscriber,
+        permit: departure.permit,
+        place: departure.place,
+        envelope,
+        deflated,
+    })
+}
+
+impl Promised {
+    /// Goes on, in this task, on the stream that has come.
+    pub(crate) async fn on(self, stream: Stream) {
+        let mut port = Port::pulling(stream, self.link);
+        port.hold(self.place);
+        web_socket::Socket::new(
+            self.app,
+            self.peer,
+            port,
+            self.subscriber,
+            self.permit,
+            self.envelope,
+            self.deflated,
+        )
+        .await;
     }
 }
 

@@ -18,7 +18,7 @@ mod rest;
 mod stream;
 mod web_socket;
 
-pub(crate) use depart::{Back, Departure, Judged, Purpose, Said, depart, rest};
+pub(crate) use depart::{Back, Departure, Judged, Promised, Purpose, Said, depart, promise, rest};
 pub(crate) use link::{Link, PullWriter, Signal};
 pub(crate) use prove::{Unproven, prove};
 pub(crate) use stream::{Stream, linger, with_scratch};

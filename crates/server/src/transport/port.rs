@@ -35,6 +35,16 @@ impl Port {
         }
     }
 
+    /// A port on a stream that came after its link.
+    pub(super) fn pulling(stream: Stream, link: Arc<Link>) -> Self {
+        Self {
+            stream,
+            link,
+            pull: true,
+            place: None,
+        }
+    }
+
     /// Keeps the place of whom a proxy speaks for until the stream goes on elsewhere.
     pub(crate) fn hold(&mut self, place: Option<Box<Place>>) {
         self.place = place;

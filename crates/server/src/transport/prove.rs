@@ -40,8 +40,10 @@ pub(crate) struct Unproven {
     pub(crate) verb: Verb,
     /// From where.
     pub(crate) start: Start,
-    /// The 101.
+    /// The 101; empty where it is out.
     pub(crate) head: Bytes,
+    /// The subprotocol was offered and chosen.
+    pub(crate) named: bool,
     /// As a departure's.
     pub(crate) dress: Dress,
     /// As a departure's.
@@ -106,7 +108,8 @@ async fn run(app: Arc<App>, peer: Arc<Peer>, mut stream: Stream, read: Bytes, un
                 dress: unproven.dress,
                 purpose: Purpose::WebSocket {
                     envelope: true,
-                    deflate: None,
+                    named: unproven.named,
+                    agreed: None,
                 },
                 back: unproven.back,
                 account,

@@ -133,7 +133,11 @@ impl Resting {
         if alarm.stopping.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Next::Http(Bytes::new()));
         }
-        alarm.poll_idle(cx).map(|()| Next::Idle)
+        let idle = alarm.poll_idle(cx);
+        idle.map(|()| {
+            self.stream.say_goodbye();
+            Next::Idle
+        })
     }
 
     /// What it was made of.

@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
@@ -26,11 +26,7 @@ impl<T: AsyncRead + AsyncWrite + Send> Duplex for T {}
 pub(crate) enum Stream {
     /// Plain TCP: shared, so that a shard can write while the task reads.
     Tcp(Arc<TcpStream>),
-    /// Anything else.
-    #[allow(
-        dead_code,
-        reason = "TLS streams come this way; today only tests make one"
-    )]
+    /// TLS, a stream of HTTP/2, or anything else.
     Other(Pin<Box<dyn Duplex>>),
 }
 
@@ -115,6 +111,15 @@ impl Stream {
         match self {
             Self::Tcp(tcp) => Poll::Ready(socket2::SockRef::from(&**tcp).shutdown(Shutdown::Write)),
             Self::Other(stream) => stream.as_mut().poll_shutdown(cx),
+        }
+    }
+
+    /// Says that nothing more will be written, where that can be said at once:
+    /// for ends that wait for nobody. A plain socket says so by its close.
+    pub(crate) fn say_goodbye(&mut self) {
+        if let Self::Other(stream) = self {
+            let cx = &mut Context::from_waker(Waker::noop());
+            let _ = stream.as_mut().poll_shutdown(cx);
         }
     }
 

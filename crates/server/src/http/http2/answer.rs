@@ -13,17 +13,19 @@ use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, UPGRADE};
 use http::{Method, Request, Response, StatusCode, request};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
+use hyper::ext::Protocol;
+use hyper::upgrade::OnUpgrade;
 
 use super::super::listen::{self, Reply};
 use super::super::publish::Sent;
-use super::super::{once, service};
-use super::body;
+use super::super::{handshake, once, service};
 use super::streams::Progress;
+use super::{body, tunnel};
 use crate::answer::{Answer, Dress, json, problem, put_off};
 use crate::app::{App, Peer};
 use crate::clock::connection_id;
 use crate::dialect::Form;
-use crate::transport::{Departure, Link, PullWriter, Purpose, Signal};
+use crate::transport::{Departure, Link, PullWriter, Purpose, Signal, promise};
 
 /// Bytes of a refused body that are still taken, to throw away.
 const LINGER_BYTES: usize = 256 * 1024;
@@ -33,8 +35,10 @@ pub(super) async fn answer(
     app: Arc<App>,
     peer: Arc<Peer>,
     progress: Arc<Progress>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Response<body::Reply> {
+    // The stream itself, for a WebSocket that is granted.
+    let stream = (request.method() == Method::CONNECT).then(|| hyper::upgrade::on(&mut request));
     let (mut head, mut body) = request.into_parts();
     let bare = head.method == Method::HEAD;
     let reply = match settle(&app, &mut head) {
@@ -46,18 +50,39 @@ pub(super) async fn answer(
         }
     };
     match reply {
+        // Granted, it would open a tunnel to nothing.
+        Reply::Answer(answer) if stream.is_some() && answer.status().is_success() => {
+            let sentence = "a WebSocket is opened at /c/CHANNEL";
+            let refusal = Refusal::new(Code::BadRequest, sentence);
+            whole(problem(&refusal), bare, progress).await
+        }
         Reply::Answer(answer) => {
             if answer.status().is_client_error() && answer.status() != StatusCode::REQUEST_TIMEOUT {
                 linger(&mut body, app.config.ws.close_wait).await;
             }
             whole(answer, bare, progress).await
         }
-        Reply::Says(_) | Reply::Unproven(_) => {
-            whole(problem(&no_websocket()), bare, progress).await
+        Reply::Says(_, words) => {
+            let Some(stream) = stream else {
+                return whole(problem(&no_websocket()), bare, progress).await;
+            };
+            tunnel::say_last(app, peer, stream, words, progress.clone());
+            Response::new(body::Reply::whole(Bytes::new(), progress))
+        }
+        Reply::Unproven(mut unproven) => {
+            let Some(stream) = stream else {
+                return whole(problem(&no_websocket()), bare, progress).await;
+            };
+            unproven.head = Bytes::new();
+            let mut response = Response::new(body::Reply::whole(Bytes::new(), progress.clone()));
+            handshake::name(response.headers_mut(), unproven.named, None);
+            unproven.dress.put_on(response.headers_mut());
+            tunnel::prove_first(app, peer, stream, *unproven, progress);
+            response
         }
         Reply::Departs(departure) => {
             let dress = departure.dress.clone();
-            match stay(&app, *departure, &progress).await {
+            match stay(&app, &peer, *departure, stream, &progress).await {
                 Stays::Streams(mut response) => {
                     dress.put_on(response.headers_mut());
                     response
@@ -98,7 +123,14 @@ async fn linger(body: &mut Incoming, time: Duration) {
 fn settle(app: &App, head: &mut request::Parts) -> Result<(), Refusal> {
     let bad = |why: &str| Err(Refusal::new(Code::BadRequest, why));
     if head.method == Method::CONNECT {
-        return bad("there is no CONNECT here; a WebSocket is opened over HTTP/1.1");
+        match head.extensions.get::<Protocol>() {
+            Some(protocol) if protocol.as_str() == "websocket" => handshake::translate(head),
+            _ => {
+                return bad(
+                    "CONNECT opens a WebSocket here, by ':protocol' (RFC 8441), or nothing",
+                );
+            }
+        }
     }
     if head.headers.len() > app.config.http.header_count {
         return Err(Refusal::new(
@@ -153,7 +185,13 @@ enum Stays {
     Answers(Answer),
 }
 
-async fn stay(app: &Arc<App>, departure: Departure, progress: &Arc<Progress>) -> Stays {
+async fn stay(
+    app: &Arc<App>,
+    peer: &Arc<Peer>,
+    departure: Departure,
+    stream: Option<OnUpgrade>,
+    progress: &Arc<Progress>,
+) -> Stays {
     let refused = match departure.purpose {
         Purpose::Sse { envelope, .. } => match events(app, departure, envelope, progress).await {
             Ok(response) => return Stays::Streams(response),
@@ -172,7 +210,21 @@ async fn stay(app: &Arc<App>, departure: Departure, progress: &Arc<Progress>) ->
                 Err(refusal) => refusal,
             }
         }
-        Purpose::WebSocket { .. } => no_websocket(),
+        Purpose::WebSocket { named, agreed, .. } => {
+            let Some(stream) = stream else {
+                return Stays::Answers(problem(&no_websocket()));
+            };
+            match promise(app.clone(), peer.clone(), departure) {
+                Ok(promised) => {
+                    tunnel::open(stream, promised, progress.clone());
+                    let body = body::Reply::whole(Bytes::new(), progress.clone());
+                    let mut response = Response::new(body);
+                    handshake::name(response.headers_mut(), named, agreed);
+                    return Stays::Streams(response);
+                }
+                Err(refusal) => refusal,
+            }
+        }
     };
     Stays::Answers(problem(&refused))
 }
@@ -180,7 +232,10 @@ async fn stay(app: &Arc<App>, departure: Departure, progress: &Arc<Progress>) ->
 /// To what needs `Upgrade`, which makes a request of HTTP/2 malformed before it
 /// comes here.
 fn no_websocket() -> Refusal {
-    Refusal::new(Code::BadRequest, "a WebSocket is opened over HTTP/1.1")
+    Refusal::new(
+        Code::BadRequest,
+        "over HTTP/2 a WebSocket is opened by CONNECT (RFC 8441)",
+    )
 }
 
 /// An event stream, as soon as it has something to say.

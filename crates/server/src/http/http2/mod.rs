@@ -11,6 +11,7 @@ mod body;
 mod frames;
 mod line;
 mod streams;
+mod tunnel;
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -195,6 +196,7 @@ fn builder(app: &App, streams: Streams) -> Builder<Streams> {
     let mut builder = Builder::new(streams);
     builder
         .timer(Tokio)
+        .enable_connect_protocol()
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)

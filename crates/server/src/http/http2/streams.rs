@@ -1,6 +1,7 @@
 //! The streams of one connection: how many are served, and since when one takes
 //! nothing of its answer.
 
+use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -13,6 +14,11 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::transport::{Link, Signal};
+
+thread_local! {
+    /// The stream that is being polled on this thread.
+    static POLLED: RefCell<Option<Arc<Progress>>> = const { RefCell::new(None) };
+}
 
 /// What a connection knows of its streams, and how hyper starts their tasks.
 #[derive(Clone)]
@@ -45,6 +51,10 @@ pub(super) struct Progress(Mutex<Given>);
 
 #[derive(Default)]
 struct Given {
+    /// The stream is a tunnel whose end here is gone.
+    abandoned: Option<Instant>,
+    /// Its task.
+    waker: Option<Waker>,
     /// Something was given to hyper, which has not asked for more since.
     since: Option<Instant>,
     link: Option<Arc<Link>>,
@@ -59,6 +69,19 @@ impl Progress {
     /// There was nothing to give: nobody is waited for.
     pub(super) fn has_nothing(&self) {
         self.0.lock().since = None;
+    }
+
+    /// The tunnel that the stream has become is no longer held here; what is left
+    /// in it gets a moment.
+    pub(super) fn abandon(&self) {
+        let waker = {
+            let mut given = self.0.lock();
+            given.abandoned = Some(Instant::now());
+            given.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 
     /// The answer comes from a subscriber.
@@ -123,7 +146,9 @@ where
             let mut state = self.0.state.lock();
             state.live += 1;
             state.changed = Instant::now();
-            state.born.take().unwrap_or_default()
+            // What a stream starts is the tunnel that it has become.
+            let parent = POLLED.with_borrow(Clone::clone);
+            parent.or_else(|| state.born.take()).unwrap_or_default()
         };
         let place = Place(self.clone());
         tokio::spawn(async move {
@@ -132,7 +157,10 @@ where
             let mut stream = pin!(stream);
             let mut patience = Patience::default();
             poll_fn(|cx| {
-                if stream.as_mut().poll(cx).is_ready() {
+                POLLED.set(Some(progress.clone()));
+                let polled = stream.as_mut().poll(cx);
+                POLLED.set(None);
+                if polled.is_ready() {
                     return Poll::Ready(());
                 }
                 patience.poll(cx, &progress, shared)
@@ -172,10 +200,20 @@ impl Patience {
     /// Ready when the time is over.
     fn poll(&mut self, cx: &mut Context<'_>, progress: &Progress, shared: &Shared) -> Poll<()> {
         let (since, link) = {
-            let given = progress.0.lock();
-            match given.since {
-                Some(since) => (since, given.link.clone()),
-                None => return Poll::Pending,
+            let mut given = progress.0.lock();
+            match (given.abandoned, given.since) {
+                (Some(since), _) => {
+                    self.let_go.get_or_insert(since);
+                    (since, None)
+                }
+                (None, Some(since)) => (since, given.link.clone()),
+                (None, None) => {
+                    match &mut given.waker {
+                        Some(waker) => waker.clone_from(cx.waker()),
+                        none => *none = Some(cx.waker().clone()),
+                    }
+                    return Poll::Pending;
+                }
             }
         };
         // Looked at here too: nobody else does while hyper asks for nothing.
@@ -185,6 +223,7 @@ impl Patience {
             Some(Signal::Ended(end)) if end != End::Answered => {
                 *self.let_go.get_or_insert_with(Instant::now) + shared.grace
             }
+            None if self.let_go.is_some() => since + shared.grace,
             _ => since + shared.progress,
         };
         let timer = self
