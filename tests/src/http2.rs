@@ -22,6 +22,9 @@ use crate::wire::Wire;
 /// Bytes of every buffer and window on the way to a lazy reader.
 const LAZY: u32 = 8 * 1024;
 
+/// What the raw client expects for the one key that it sends; HTTP/2 has neither.
+const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
 /// A connection that speaks HTTP/1.1 here and HTTP/2 to the server, one request
 /// after the other.
 ///
@@ -170,7 +173,8 @@ async fn tunnel(
     request: Request<Bytes>,
 ) -> Result<(), Broken> {
     while !client.is_extended_connect_protocol_enabled() {
-        // The server's settings are on their way.
+        // The server's settings are on their way, or the connection has broken.
+        client = client.ready().await?;
         tokio::task::yield_now().await;
     }
     let (mut head, _) = request.into_parts();
@@ -201,10 +205,9 @@ async fn tunnel(
     head.headers.insert("content-length", 0.into());
     let mut words = written(&Response::from_parts(head, ()));
     words.truncate(words.len() - 2);
-    let accept = crate::ws::ACCEPT;
     words.extend_from_slice(
         format!(
-            "upgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: {accept}\r\n\r\n"
+            "upgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: {ACCEPT}\r\n\r\n"
         )
         .as_bytes(),
     );
