@@ -173,7 +173,7 @@ async fn a19_nobody_and_a_wrong_token_listen_to_nothing(variant: Variant, transp
     ] {
         refused(&server, transport, "news", "", header, told).await;
     }
-    if transport != Transport::WsEnvelope {
+    if !matches!(transport, Transport::WsEnvelope | Transport::WsHttp2) {
         refused(&server, transport, "news", "", ("X-A", "1"), unauthorized).await;
     }
 }
