@@ -247,6 +247,11 @@ pub(crate) fn promise(
 }
 
 impl Promised {
+    /// What it is to hear waits here.
+    pub(crate) fn link(&self) -> &Link {
+        &self.link
+    }
+
     /// Goes on, in this task, on the stream that has come.
     pub(crate) async fn on(self, stream: Stream) {
         let mut port = Port::pulling(stream, self.link);

@@ -214,7 +214,11 @@ async fn stay(
             let Some(stream) = stream else {
                 return Stays::Answers(problem(&no_websocket()));
             };
-            match promise(app.clone(), peer.clone(), departure) {
+            let promised = match promise(app.clone(), peer.clone(), departure) {
+                Ok(promised) => opened(promised.link()).await.map(|()| promised),
+                Err(refusal) => Err(refusal),
+            };
+            match promised {
                 Ok(promised) => {
                     tunnel::open(stream, promised, progress.clone());
                     let body = body::Reply::whole(Bytes::new(), progress.clone());
@@ -236,6 +240,19 @@ fn no_websocket() -> Refusal {
         Code::BadRequest,
         "over HTTP/2 a WebSocket is opened by CONNECT (RFC 8441)",
     )
+}
+
+/// Waits for a stream's opening block. The head waits for it: both go out at
+/// once, what a stream begins with is decided before its reader goes on, and
+/// whom the hub refuses meanwhile gets a proper answer.
+async fn opened(link: &Link) -> Result<(), Refusal> {
+    poll_fn(|cx| match link.look(cx) {
+        _ if link.has_written() => Poll::Ready(Ok(())),
+        Signal::Ended(End::Refused(refusal)) => Poll::Ready(Err(refusal)),
+        Signal::Ended(_) => Poll::Ready(Ok(())),
+        _ => Poll::Pending,
+    })
+    .await
 }
 
 /// An event stream, as soon as it has something to say.
@@ -260,18 +277,7 @@ async fn events(
             timeout: None,
         }),
     })?;
-    // The head waits for the opening block: both go out at once, and whom the
-    // hub refuses meanwhile gets a proper answer.
-    let refused = poll_fn(|cx| match link.look(cx) {
-        _ if link.has_written() => Poll::Ready(None),
-        Signal::Ended(End::Refused(refusal)) => Poll::Ready(Some(refusal)),
-        Signal::Ended(_) => Poll::Ready(None),
-        _ => Poll::Pending,
-    })
-    .await;
-    if let Some(refusal) = refused {
-        return Err(refusal);
-    }
+    opened(&link).await?;
     let body = body::Reply::events(link, subscriber, departure.place, progress.clone());
     let mut response = Response::new(body);
     listen::event_stream(response.headers_mut());
