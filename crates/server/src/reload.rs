@@ -73,6 +73,7 @@ impl Reload {
 pub(crate) fn kept(old: &Config, wanted: Config) -> Config {
     Config {
         listen: old.listen.clone(),
+        tls: old.tls.clone(),
         debug: old.debug.clone(),
         http2: old.http2.clone(),
         limits: Limits {
