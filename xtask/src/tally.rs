@@ -80,6 +80,8 @@ pub(crate) struct Libtest {
     tally: Tally,
     failed_names: Vec<String>,
     result_lines: u64,
+    /// Tests that passed by saying that they lack something.
+    said_skipped: u64,
 }
 
 impl Libtest {
@@ -90,6 +92,10 @@ impl Libtest {
             self.tally.passed += passed;
             self.tally.failed += failed;
             self.tally.skipped += ignored;
+        } else if let Some(why) = line.strip_prefix("SKIPPED ") {
+            self.said_skipped += 1;
+            self.tally.skipped += 1;
+            self.tally.missing.push(why.to_owned());
         } else if let Some(name) = line
             .strip_prefix("test ")
             .and_then(|rest| rest.strip_suffix(" ... FAILED"))
@@ -102,6 +108,7 @@ impl Libtest {
     /// without a failed test (it did not compile, or was killed) is one failure, and so is one
     /// that succeeded without running a single suite.
     pub(crate) fn finish(mut self, succeeded: bool, what: &str) -> Tally {
+        self.tally.passed = self.tally.passed.saturating_sub(self.said_skipped);
         self.tally.failures = self
             .failed_names
             .iter()
@@ -203,6 +210,18 @@ mod tests {
         );
         assert_eq!((tally.passed, tally.failed, tally.skipped), (7, 1, 1));
         assert_eq!(tally.failures, ["unit: a::b"]);
+    }
+
+    #[test]
+    fn a_test_that_says_what_it_lacks_is_skipped_and_not_passed() {
+        let lines = [
+            "SKIPPED peers: not root",
+            "test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured",
+        ];
+        let tally = libtest(&lines, true);
+        assert_eq!((tally.passed, tally.skipped), (2, 1));
+        assert_eq!(tally.missing, ["peers: not root"]);
+        assert_eq!(tally.missing_is_failure().failed, 1);
     }
 
     #[test]

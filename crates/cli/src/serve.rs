@@ -203,7 +203,7 @@ async fn serve(config: Config, loader: Loader) -> Result<(), Failure> {
 
 /// What SIGUSR1 prints: one line of names and numbers.
 fn figures_of(running: &fanwire::Running) -> String {
-    let connections = running.connections();
+    let (connections, broken) = (running.connections(), running.broken());
     let fanwire::Stats {
         subscribers,
         behind,
@@ -219,7 +219,7 @@ fn figures_of(running: &fanwire::Running) -> String {
     format!(
         "figures: connections {connections} subscribers {subscribers} behind {behind} \
          outbox_bytes {outbox_bytes} queued {queued} credit_out {credit_out} reads {reads} \
-         deliveries {deliveries} gaps {gaps} faults {faults}"
+         deliveries {deliveries} gaps {gaps} faults {faults} broken {broken}"
     )
 }
 

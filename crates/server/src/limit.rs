@@ -25,6 +25,8 @@ pub(crate) struct Counts {
 #[derive(Debug, Default)]
 struct State {
     total: usize,
+    /// Connections that a panic has ended.
+    broken: u64,
     over: usize,
     by_address: HashMap<IpAddr, usize, foldhash::fast::RandomState>,
 }
@@ -124,6 +126,11 @@ impl Counts {
         }
     }
 
+    /// Connections so far that a panic in their task has ended.
+    pub(crate) fn broken(&self) -> u64 {
+        self.state.lock().broken
+    }
+
     /// Connections now.
     pub(crate) fn total(&self) -> usize {
         self.state.lock().total
@@ -169,6 +176,8 @@ impl Drop for Slot {
         self.place = None;
         let mut state = self.counts.state.lock();
         state.total -= 1;
+        // Let go by its task's unwinding.
+        state.broken += u64::from(std::thread::panicking());
         state.over -= usize::from(self.over);
         if state.total == 0 {
             self.counts.empty.notify_waiters();
@@ -305,5 +314,19 @@ mod tests {
     fn connections_fit_the_descriptor_limit() {
         assert_eq!(fit_descriptors(1), 1);
         assert!(fit_descriptors(usize::MAX) > 1);
+    }
+
+    #[test]
+    fn x16_a_connection_that_a_panic_ends_is_counted() {
+        let counts = Counts::new(10, 10);
+        drop(counts.take_unknown());
+        assert_eq!(counts.broken(), 0);
+        let (slot, _) = counts.take_unknown();
+        let task = std::panic::AssertUnwindSafe(move || {
+            let _its_own = slot;
+            std::panic::resume_unwind(Box::new("a task breaks"));
+        });
+        assert!(std::panic::catch_unwind(task).is_err());
+        assert_eq!((counts.broken(), counts.total()), (1, 0));
     }
 }

@@ -100,6 +100,12 @@ impl Running {
         (self.renew)(Some(config))
     }
 
+    /// Connections so far that a panic in their own task has ended. Each was
+    /// told on stderr with its place.
+    pub fn broken(&self) -> u64 {
+        self.counts.broken()
+    }
+
     /// Connections now.
     pub fn connections(&self) -> usize {
         self.counts.total()

@@ -61,6 +61,11 @@ impl Subscriber {
 
 impl Drop for Subscriber {
     fn drop(&mut self) {
-        self.command(Command::End(End::Gone));
+        // Dropped by a panic of the connection's own task: its peer is told.
+        let end = match std::thread::panicking() {
+            true => End::Fault,
+            false => End::Gone,
+        };
+        self.command(Command::End(end));
     }
 }

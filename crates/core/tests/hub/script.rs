@@ -70,12 +70,16 @@ impl Player {
             "drain" => self.world().drain(words[0], number(words[1])),
             "hear" => self.world().hear(words[0]),
             "poison" => self.world().poison(words[0]),
+            "break" => self.world().break_task(words[0]),
             "leave" => {
                 self.world().clients.remove(words[0]);
             }
             "advance" => self
                 .world()
                 .advance(Duration::from_millis(number(words[0]) as u64)),
+            "stop" => self
+                .world()
+                .stop(Duration::from_millis(number(words[0]) as u64)),
             "deny" => {
                 let rules = Rules {
                     history_access: Access::Nobody,

@@ -198,7 +198,7 @@ pub(crate) struct World {
     pub(crate) door: Arc<Door>,
     pub(crate) hub: Arc<Hub>,
     shards: Vec<Shard>,
-    pub(crate) clients: BTreeMap<String, (Subscriber, Arc<Mutex<Wire>>)>,
+    pub(crate) clients: BTreeMap<String, (Option<Subscriber>, Arc<Mutex<Wire>>)>,
 }
 
 /// How a client comes.
@@ -273,7 +273,7 @@ impl World {
     pub(crate) fn renew(&mut self, name: &str, channels: &str, user: &str, expires: Duration) {
         let subject = self.subject(Some(user), Some(expires));
         let permit = self.permit(subject, Verb::Read, channels).unwrap();
-        self.clients[name].0.renew(permit);
+        self.clients[name].0.as_ref().unwrap().renew(permit);
     }
 
     pub(crate) fn attach(&mut self, coming: Coming<'_>) -> Result<(), Refusal> {
@@ -299,7 +299,7 @@ impl World {
         };
         let subscriber = self.hub.attach(attach)?;
         self.clients
-            .insert(coming.name.to_owned(), (subscriber, wire));
+            .insert(coming.name.to_owned(), (Some(subscriber), wire));
         Ok(())
     }
 
@@ -320,7 +320,7 @@ impl World {
     pub(crate) fn drain(&mut self, name: &str, room: usize) {
         let (subscriber, wire) = &self.clients[name];
         wire.lock().unwrap().room += room;
-        subscriber.writable();
+        subscriber.as_ref().unwrap().writable();
     }
 
     pub(crate) fn hear(&mut self, name: &str) {
@@ -329,6 +329,16 @@ impl World {
 
     pub(crate) fn poison(&mut self, name: &str) {
         self.clients[name].1.lock().unwrap().poisoned = true;
+    }
+
+    /// The task that reads for a client breaks; its socket is still the shard's.
+    pub(crate) fn break_task(&mut self, name: &str) {
+        let subscriber = self.clients.get_mut(name).unwrap().0.take();
+        let task = std::panic::AssertUnwindSafe(move || {
+            let _its_own = subscriber;
+            std::panic::resume_unwind(Box::new("a task breaks"));
+        });
+        assert!(std::panic::catch_unwind(task).is_err());
     }
 
     /// Lets time pass, a millisecond-exact timer at a time.
@@ -344,6 +354,14 @@ impl World {
         }
         self.clock.0.store(end.as_millis() as u64, Ordering::SeqCst);
         self.settle();
+    }
+
+    /// The process is stopped, and goes on later: time passes and nothing runs.
+    pub(crate) fn stop(&mut self, time: Duration) {
+        self.settle();
+        self.clock
+            .0
+            .fetch_add(time.as_millis() as u64, Ordering::SeqCst);
     }
 
     fn next_timer(&mut self) -> Option<Instant> {

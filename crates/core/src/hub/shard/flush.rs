@@ -1,10 +1,13 @@
 //! Writing, signs of life, and endings.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::super::encode::End;
 use super::super::writer::Flushed;
 use super::catchup::UNDECIDED;
+use super::late::Late;
 use super::members::Slot;
 use super::opening::jitter;
 use super::sub::{Doing, State, Sub};
@@ -178,9 +181,13 @@ impl Shard {
         let now = self.now;
         let write_progress = self.hub.limits.write_progress;
         let applied_wait = self.hub.limits.applied_wait;
+        let end_wait = self.hub.limits.end_wait;
+        let late = self.late;
         let Some(sub) = self.sub(slot) else { return };
-        if let Some((end, until)) = &sub.ending {
-            if *until <= now {
+        if let Some((end, until)) = &mut sub.ending {
+            if *until <= now && late.is_now(now) {
+                *until = now + end_wait;
+            } else if *until <= now {
                 // Half an answer is none: its connection cannot be used again.
                 let end = match end {
                     End::Answered => End::Slow,
@@ -188,7 +195,7 @@ impl Shard {
                 };
                 return self.remove(slot, end);
             }
-        } else if is_waiting(sub) && sub.progress + write_progress <= now {
+        } else if stalled_at(sub, late, write_progress).is_some_and(|due| due <= now) {
             return self.end_at_once(slot, End::Slow);
         } else if sub.expires.is_some_and(|ends| ends <= now) {
             self.on_expiry(slot);
@@ -235,15 +242,16 @@ impl Shard {
     fn show_life(&mut self, slot: Slot) {
         let now = self.now;
         let interval = self.hub.limits.cursor_interval;
+        let late = self.late;
         let Some(sub) = self.sub(slot) else { return };
         let form = sub.form;
-        if silent_at(sub).is_some_and(|due| due <= now) {
+        if silent_at(sub, late).is_some_and(|due| due <= now) {
             return self.end(slot, End::Silent);
         }
         if sub.is_once() || !matches!(sub.state, State::Live) || !sub.outbox.is_empty() {
             return;
         }
-        if sub.last_id + interval <= now {
+        if quiet_at(sub, late, interval) <= now {
             sub.last_id = now;
             self.catch_position();
             let cursor = self.cursor(self.pos);
@@ -254,7 +262,7 @@ impl Shard {
             }
         }
         let Some(sub) = self.sub(slot) else { return };
-        if keep_alive_at(sub).is_some_and(|due| due <= now) {
+        if keep_alive_at(sub, late).is_some_and(|due| due <= now) {
             sub.last_ping = now;
             if let Some(unit) = self.encoder(form).keep_alive() {
                 self.append(slot, unit);
@@ -265,6 +273,7 @@ impl Shard {
     /// Arms the timer for whatever comes first.
     pub(super) fn schedule(&mut self, slot: Slot) {
         let limits = &self.hub.limits;
+        let late = self.late;
         let Some(sub) = self.slots[slot as usize].as_deref_mut() else {
             return;
         };
@@ -278,16 +287,15 @@ impl Shard {
                 },
                 State::Live => None,
             };
-            let stalled = is_waiting(sub).then(|| sub.progress + limits.write_progress);
-            let quiet = (!sub.is_once()).then(|| sub.last_id + limits.cursor_interval);
+            let quiet = (!sub.is_once()).then(|| quiet_at(sub, late, limits.cursor_interval));
             [
                 pausing,
-                stalled,
+                stalled_at(sub, late, limits.write_progress),
                 sub.expires,
                 poll_due(sub, limits.applied_wait),
                 quiet,
-                keep_alive_at(sub),
-                silent_at(sub),
+                keep_alive_at(sub, late),
+                silent_at(sub, late),
             ]
             .into_iter()
             .flatten()
@@ -398,9 +406,19 @@ fn is_waiting(sub: &Sub) -> bool {
     sub.blocked && !sub.outbox.is_empty()
 }
 
+/// When a peer that takes nothing is let go.
+fn stalled_at(sub: &Sub, late: Late, time: Duration) -> Option<Instant> {
+    is_waiting(sub).then(|| late.after(sub.progress, time, sub.id))
+}
+
+/// When a stream that hears nothing is told where it stands.
+fn quiet_at(sub: &Sub, late: Late, interval: Duration) -> Instant {
+    late.due(sub.last_id + interval, interval, sub.id)
+}
+
 /// When a poll is answered whatever happens. One that is still being fed may
 /// take a little longer: its broker is asked once at least.
-fn poll_due(sub: &Sub, grace: std::time::Duration) -> Option<Instant> {
+fn poll_due(sub: &Sub, grace: Duration) -> Option<Instant> {
     let deadline = sub.deadline?;
     match sub.state {
         State::Live => Some(deadline),
@@ -410,23 +428,24 @@ fn poll_due(sub: &Sub, grace: std::time::Duration) -> Option<Instant> {
 
 /// When a keep-alive is due: where an answer is expected, after silence of the
 /// peer, and not again before it came; else after silence of ours.
-fn keep_alive_at(sub: &Sub) -> Option<Instant> {
+fn keep_alive_at(sub: &Sub, late: Late) -> Option<Instant> {
     let heartbeat = sub.heartbeat?;
     let quiet_since = match heartbeat.timeout {
         Some(_) if is_asked(sub) => return None,
         Some(_) => last_heard(sub).max(sub.last_ping),
         None => sub.last_write.max(sub.last_ping),
     };
-    Some(quiet_since + heartbeat.interval)
+    let interval = heartbeat.interval;
+    Some(late.due(quiet_since + interval, interval, sub.id))
 }
 
 /// When a peer that was asked for a sign of life and gave none is let go.
 /// Reading what it had been too full for is a sign of life; a peer that is too
 /// full to be asked falls under the write-progress rule instead.
-fn silent_at(sub: &Sub) -> Option<Instant> {
+fn silent_at(sub: &Sub, late: Late) -> Option<Instant> {
     let timeout = sub.heartbeat?.timeout?;
     let asked = is_asked(sub) && !is_waiting(sub);
-    asked.then(|| sub.last_ping + timeout)
+    asked.then(|| late.after(sub.last_ping, timeout, sub.id))
 }
 
 /// True where a sign of life was asked for and has not come.

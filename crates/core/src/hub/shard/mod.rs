@@ -10,6 +10,7 @@ mod catchup;
 mod deliver;
 mod drain;
 mod flush;
+mod late;
 mod members;
 mod opening;
 mod sub;
@@ -34,6 +35,7 @@ use crate::cursor::{Cursor, Lineage, Seq};
 use crate::mutant;
 use answers::Answers;
 use drain::Draining;
+use late::Late;
 use members::{Members, Slot};
 use sub::{Behind, State, Sub};
 use timers::Timers;
@@ -85,6 +87,7 @@ pub struct Shard {
     answers: Answers,
     /// Streams are ending one after the other.
     draining: Option<Draining>,
+    late: Late,
     now: Instant,
     tally: Tally,
 }
@@ -142,6 +145,7 @@ impl Shard {
             cache: EncodeCache::new(),
             answers: Answers::default(),
             draining: None,
+            late: Late::default(),
             now,
             tally: Tally::default(),
         }
@@ -155,6 +159,7 @@ impl Shard {
     /// One turn, bounded in work.
     pub fn turn(&mut self) -> Turn {
         self.now = self.hub.clock.now();
+        self.late.begin(self.now);
         while let Some(id) = self.timers.due(self.now) {
             if let Some(slot) = self.by_id.get(&id).copied() {
                 if let Some(sub) = self.slots[slot as usize].as_mut() {
@@ -185,10 +190,10 @@ impl Shard {
         if !again {
             self.give_back();
         }
-        Turn {
-            again,
-            sleep_until: self.timers.next().into_iter().chain(self.drains_at()).min(),
-        }
+        let sleep_until = self.timers.next().into_iter().chain(self.drains_at()).min();
+        self.late
+            .rest(if again { Some(self.now) } else { sleep_until });
+        Turn { again, sleep_until }
     }
 
     /// Gives back what a flood has left, where nothing waits.
@@ -276,6 +281,7 @@ impl Shard {
             Command::Pong(unit) => self.on_pong(slot, unit),
             Command::Renew(permit) => self.on_renew(slot, *permit),
             Command::End(End::Gone) => self.remove(slot, End::Gone),
+            Command::End(End::Fault) => self.fault(slot),
             Command::End(end) => self.end(slot, end),
             // The last words stand in the outbox: nothing comes after them.
             Command::Top(..) | Command::Tail(..) if self.is_ending(slot) => {}
