@@ -26,6 +26,8 @@ pub const NAMES: &[&str] = &[
     "replay-ignores-except",
     // A cut leaves live connections untold.
     "cut-untold",
+    // A node that stops passes over streams that are catching up.
+    "drain-skips-behind",
 ];
 
 /// True where the deliberate bug `name` is switched on.

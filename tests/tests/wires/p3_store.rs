@@ -7,7 +7,7 @@ use fanwire_tests::listener::{Listener, Transport};
 use fanwire_tests::poll;
 use fanwire_tests::said::{Said, seq};
 use fanwire_tests::server::{TestServer, Variant};
-use fanwire_tests::wait::within;
+use fanwire_tests::wait::{until, within};
 use fanwire_tests::ws::Ws;
 
 use crate::p3_gaps::opening;
@@ -178,13 +178,19 @@ async fn p3_a_store_that_cannot_be_asked_is_never_a_gap(variant: Variant) {
     let target = format!("/c/a?format=envelope&after={ahead}");
     let future = Ws::try_open(server.addr, &target, &[]);
     let mut future = std::pin::pin!(future);
+    let asked = until("the store to be asked in vain", || {
+        let waiting = server.stats().behind == Transport::RESUMING.len() + 1;
+        (waiting && server.chaos().counts().tops_unavailable >= 2).then_some(())
+    });
     tokio::select! {
         biased;
         opened = &mut future => panic!("it was answered: {opened:?}"),
-        () = tokio::time::sleep(std::time::Duration::from_millis(100)) => {}
+        () = asked => {}
     }
-    server.chaos().set_faults(Faults::none());
+    // First the message: a store that answers before it would call the cursor
+    // one of the future, and be right.
     server.publish("a", "4").await;
+    server.chaos().set_faults(Faults::none());
     for asking in asking {
         let (transport, texts) = within("a resume that waited for the store", asking)
             .await

@@ -11,8 +11,9 @@ use std::time::Duration;
 use super::super::encode::End;
 use super::Shard;
 use super::members::Slot;
-use super::sub::State;
+use super::sub::{State, Sub};
 use crate::clock::Instant;
+use crate::mutant;
 
 /// Time between two steps of the walk, at least.
 const STEP: Duration = Duration::from_millis(20);
@@ -95,7 +96,10 @@ impl Shard {
                 return;
             }
             draining.done += 1;
-            if self.sub(slot).is_some_and(|sub| !sub.is_once()) {
+            let skips = mutant::active("drain-skips-behind");
+            let passes =
+                |sub: &Sub| sub.is_once() || skips && matches!(sub.state, State::Behind(_));
+            if self.sub(slot).is_some_and(|sub| !passes(sub)) {
                 self.guarded(slot, |shard, slot| shard.end(slot, End::Shutdown));
             }
         }
