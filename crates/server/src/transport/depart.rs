@@ -228,7 +228,9 @@ pub(crate) fn promise(
         permit: departure.permit.clone(),
         start: departure.start,
         form: purpose.form().id(),
-        preface: Bytes::new(),
+        // Dropped once it is there: it tells when the stream has opened, which
+        // raw ones do without a word.
+        preface: departure.head,
         kind: purpose.kind(),
         conn: connection_id(),
         writer: Box::new(PullWriter::new(link.clone())),
@@ -254,6 +256,7 @@ impl Promised {
 
     /// Goes on, in this task, on the stream that has come.
     pub(crate) async fn on(self, stream: Stream) {
+        self.link.skip();
         let mut port = Port::pulling(stream, self.link);
         port.hold(self.place);
         web_socket::Socket::new(

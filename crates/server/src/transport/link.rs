@@ -156,6 +156,11 @@ impl Link {
         std::iter::from_fn(|| state.outbox.pop()).collect()
     }
 
+    /// Drops the first unit that is held.
+    pub(crate) fn skip(&self) {
+        self.state.lock().outbox.pop();
+    }
+
     /// Takes at most `most` bytes, or one unit that is larger, and whether the
     /// shard waits and there is room again.
     pub(crate) fn take_some(&self, most: usize) -> (Vec<bytes::Bytes>, bool) {
