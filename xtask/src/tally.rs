@@ -92,10 +92,11 @@ impl Libtest {
             self.tally.passed += passed;
             self.tally.failed += failed;
             self.tally.skipped += ignored;
-        } else if let Some(why) = line.strip_prefix("SKIPPED ") {
+        } else if line.starts_with("SKIPPED ") {
+            // A right that the machine does not give: nothing that could be
+            // installed, so no failure in CI either.
             self.said_skipped += 1;
             self.tally.skipped += 1;
-            self.tally.missing.push(why.to_owned());
         } else if let Some(name) = line
             .strip_prefix("test ")
             .and_then(|rest| rest.strip_suffix(" ... FAILED"))
@@ -220,8 +221,7 @@ mod tests {
         ];
         let tally = libtest(&lines, true);
         assert_eq!((tally.passed, tally.skipped), (2, 1));
-        assert_eq!(tally.missing, ["peers: not root"]);
-        assert_eq!(tally.missing_is_failure().failed, 1);
+        assert_eq!(tally.missing_is_failure().failed, 0);
     }
 
     #[test]
