@@ -49,6 +49,9 @@ fn two_values(setting: &Setting) -> (String, String) {
         "anyone|users|keys|nobody|auto" => ("auto".to_owned(), "nobody".to_owned()),
         _ => match setting.key {
             "listen.addresses" => ("127.0.0.1:3000".to_owned(), "127.0.0.1:4000".to_owned()),
+            "listen.plain_addresses" => (String::new(), "127.0.0.1:5000".to_owned()),
+            "tls.cert" | "tls.key" => (String::new(), "some.pem".to_owned()),
+            "tls.min_version" => ("1.2".to_owned(), "1.3".to_owned()),
             "access.api_keys" => (String::new(), "ops=0123456789abcdef".to_owned()),
             "access.allow_origins" => (String::new(), "https://example.org".to_owned()),
             "access.allow_hosts" => (String::new(), "example.org".to_owned()),
@@ -85,10 +88,18 @@ fn shown(
     command.args(in_file);
     command.envs(env.map(|value| (setting.env(), value)));
     command.args(flag.map(|value| format!("--{}={value}", setting.flag())));
-    if setting.key == "listen.proxy_protocol" {
-        // It is refused where nobody is believed.
-        command.arg("--access-proxies=10.0.0.0/8");
-    }
+    // What is refused without its other half.
+    let other_half = match setting.key {
+        "listen.proxy_protocol" => Some("--access-proxies=10.0.0.0/8"),
+        "listen.plain_addresses" => Some("--tls-self-signed=true"),
+        "tls.cert" => Some("--tls-key=key.pem"),
+        "tls.key" => Some("--tls-cert=cert.pem"),
+        _ => None,
+    };
+    let is_set = flag
+        .or(env)
+        .map_or(in_file.is_some(), |value| !value.is_empty());
+    command.args(other_half.filter(|_| is_set));
     let output = command.output().unwrap();
     let stdout = String::from_utf8(output.stdout).unwrap();
     let start = format!("{} = ", setting.key);
