@@ -40,15 +40,7 @@ pub(crate) fn run(root: &Path) -> ExitCode {
         Ok(cases) => count(&cases),
         Err(reason) => Tally::fail(format!("conformance: {reason}")),
     };
-    for failure in &tally.failures {
-        println!("    FAILED  {failure}");
-    }
-    println!("{}", tally.line());
-    if tally.failed == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    tally.conclude()
 }
 
 fn attempt(root: &Path) -> Result<BTreeMap<Vec<u32>, Outcome>, String> {

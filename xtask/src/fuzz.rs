@@ -37,15 +37,7 @@ pub(crate) fn run(root: &Path, only: &[String], seconds: u64) -> ExitCode {
         Ok(tally) => tally,
         Err(reason) => Tally::fail(format!("fuzz: {reason}")),
     };
-    for failure in &tally.failures {
-        println!("    FAILED  {failure}");
-    }
-    println!("{}", tally.line());
-    if tally.failed == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    tally.conclude()
 }
 
 fn attempt(root: &Path, only: &[String], seconds: u64) -> Result<Tally, String> {

@@ -15,15 +15,7 @@ const AROUND: Duration = Duration::from_secs(5 * 60);
 /// Runs it. The last line of output is the count.
 pub(crate) fn run(root: &Path, seconds: u64, seed: u64) -> ExitCode {
     let tally = churn(root, seconds, seed);
-    for failure in &tally.failures {
-        println!("    FAILED  {failure}");
-    }
-    println!("{}", tally.line());
-    if tally.failed == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    tally.conclude()
 }
 
 /// The same, counted: one test.

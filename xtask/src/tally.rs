@@ -1,5 +1,7 @@
 //! Counting what suites print: libtest's result lines and TAP lines.
 
+use std::process::ExitCode;
+
 /// What one stage came to.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Tally {
@@ -63,6 +65,20 @@ impl Tally {
             self.add_failure(format!("{reason} (CI=true: a skip is a failure)"));
         }
         self
+    }
+
+    /// Ends a task of its own: each failure, the count as the last line, and what the process
+    /// ends with.
+    pub(crate) fn conclude(&self) -> ExitCode {
+        for failure in &self.failures {
+            println!("    FAILED  {failure}");
+        }
+        println!("{}", self.line());
+        if self.failed == 0 {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
     }
 
     /// The counts, as the last line of the whole run gives them.

@@ -165,9 +165,8 @@ impl Auth {
             return Ok(Err(Bad::Key));
         };
         match set.newer().await {
-            Asked::Fetched => Ok(self.tokens.verify(token, now)),
-            // Another one may have fetched between the first look and now.
-            Asked::TooSoon => Ok(self.tokens.verify(token, now)),
+            // Too soon: another one may have fetched between the first look and now.
+            Asked::Fetched | Asked::TooSoon => Ok(self.tokens.verify(token, now)),
             Asked::Unreachable => Err(Refusal::new(
                 Code::Unavailable,
                 "the keys of the token's issuer cannot be fetched now; come back later",
