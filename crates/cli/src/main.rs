@@ -5,6 +5,7 @@
 //! | [`serve`] | `fanwire serve` |
 //! | [`publish`] | `fanwire pub` |
 //! | [`subscribe`] | `fanwire sub` |
+//! | [`token`] | `fanwire token` |
 //! | [`bench`] | `fanwire bench` |
 //! | [`check_config`] | `fanwire check-config` |
 //! | [`default_config`] | `fanwire default-config` |
@@ -30,6 +31,7 @@ mod serve;
 mod server_options;
 mod settings;
 mod subscribe;
+mod token;
 
 use std::process::ExitCode;
 
@@ -64,6 +66,8 @@ enum Command {
     /// Listen to channels
     #[command(name = "sub")]
     Subscribe(Box<subscribe::Subscribe>),
+    /// Make tokens and keys, and explain a token
+    Token(token::Token),
     /// Measure what each transport costs, on this machine
     Bench(Box<bench::Bench>),
     /// Tell everything that is wrong with a configuration
@@ -81,6 +85,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(*args),
         Command::Publish(args) => publish::run(*args),
         Command::Subscribe(args) => subscribe::run(*args),
+        Command::Token(args) => token::run(args),
         Command::Bench(args) => bench::run(*args),
         Command::CheckConfig(args) => check_config::run(*args),
         Command::DefaultConfig => default_config::run(),

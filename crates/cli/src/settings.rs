@@ -26,6 +26,18 @@ struct One {
 }
 
 impl Settings {
+    /// What the variables alone say, for a command that has no flags for settings.
+    ///
+    /// # Errors
+    /// A variable that no flag could be.
+    pub(crate) fn from_environment() -> Result<Self, Failure> {
+        let command = Self::augment_args(Command::new("fanwire"));
+        let matches = command.try_get_matches_from(["fanwire"]);
+        matches
+            .and_then(|matches| Self::from_arg_matches(&matches))
+            .map_err(Failure::new)
+    }
+
     /// The configuration that the file, the variables and the flags come to.
     ///
     /// # Errors

@@ -38,6 +38,7 @@ mod reload;
 mod renew;
 mod shutdown;
 mod tls;
+pub mod tokens;
 mod transport;
 
 pub use assemble::Server;

@@ -13,23 +13,23 @@ const MAX_TEXT: usize = 255;
 /// The claims that matter here; others are left alone.
 #[derive(serde::Deserialize, Default)]
 #[serde(default)]
-pub(super) struct Claims {
+pub(crate) struct Claims {
     #[serde(deserialize_with = "text")]
-    pub(super) sub: Option<String>,
+    pub(crate) sub: Option<String>,
     #[serde(deserialize_with = "text")]
-    pub(super) iss: Option<String>,
+    pub(crate) iss: Option<String>,
     #[serde(deserialize_with = "audience")]
-    pub(super) aud: Option<Vec<String>>,
+    pub(crate) aud: Option<Vec<String>>,
     #[serde(deserialize_with = "seconds")]
-    pub(super) exp: Option<u64>,
+    pub(crate) exp: Option<u64>,
     #[serde(deserialize_with = "seconds")]
-    pub(super) nbf: Option<u64>,
+    pub(crate) nbf: Option<u64>,
     #[serde(deserialize_with = "seconds")]
-    pub(super) iat: Option<u64>,
+    pub(crate) iat: Option<u64>,
     #[serde(deserialize_with = "text")]
-    jti: Option<String>,
+    pub(crate) jti: Option<String>,
     #[serde(deserialize_with = "granted")]
-    fanwire: Grants,
+    pub(crate) fanwire: Grants,
 }
 
 /// The claim `fanwire`: for each right, patterns of channels.
@@ -49,7 +49,7 @@ struct Granted {
 
 impl Claims {
     /// The user, once everything else was found right.
-    pub(super) fn into_user(self, id: String, expires: Option<Instant>) -> User {
+    pub(crate) fn into_user(self, id: String, expires: Option<Instant>) -> User {
         User {
             id: id.into(),
             issuer: self.iss.map(Arc::from),

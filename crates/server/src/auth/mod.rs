@@ -26,7 +26,9 @@ use keys::Keys;
 use shown::{Shown, Way};
 use token::{Bad, Issuer, Tokens};
 
-pub(crate) use token::{MAX_TOKEN, Now};
+pub(crate) use claims::Claims;
+pub(crate) use keys::hash;
+pub(crate) use token::{MAX_TOKEN, Now, decoded, install};
 use token_key::TokenKey;
 
 /// Everything that is known of those who may come.
@@ -63,7 +65,7 @@ impl Auth {
             built.map_err(|why| std_io::Error::other(format!("issuers.{name}: {why}")))
         });
         Ok(Self {
-            keys: Keys::new(keys.map(|(name, secret)| (name.as_str(), secret.expose()))),
+            keys: Keys::new(keys.map(|(name, secret)| (name.as_str(), secret))),
             tokens: Arc::new(Tokens::new(issuers.collect::<std_io::Result<_>>()?)),
             from_files: config
                 .issuers
@@ -85,7 +87,7 @@ impl Auth {
     pub(crate) fn with_keys(&self, config: &Config) -> Self {
         let keys = config.access.api_keys.iter();
         Self {
-            keys: Keys::new(keys.map(|(name, secret)| (name.as_str(), secret.expose()))),
+            keys: Keys::new(keys.map(|(name, secret)| (name.as_str(), secret))),
             tokens: self.tokens.clone(),
             from_files: self.from_files,
             cookie: self.cookie.clone(),

@@ -128,8 +128,7 @@ pub(crate) fn looks_like_one(text: &[u8]) -> bool {
 impl Tokens {
     /// Takes tokens of these.
     pub(crate) fn new(issuers: Vec<Issuer>) -> Self {
-        // Once per process; whoever was first chose the same.
-        let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
+        install();
         Self { issuers }
     }
 
@@ -247,8 +246,14 @@ impl Issuer {
     }
 }
 
+/// Says whose cryptography it is: once per process; whoever was first chose the
+/// same.
+pub(crate) fn install() {
+    let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
+}
+
 /// Base64url without padding, and nothing else (RFC 7515, section 2).
-fn decoded(part: &str) -> Result<Vec<u8>, Bad> {
+pub(crate) fn decoded(part: &str) -> Result<Vec<u8>, Bad> {
     URL_SAFE_NO_PAD.decode(part).map_err(|_| Bad::Form)
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use fanwire_core::key::Namespace;
+use sha2::{Digest as _, Sha256};
 
 use super::Config;
 use super::issuers::MIN_TOKEN_SECRET;
@@ -93,7 +94,7 @@ fn tls(config: &Config, problems: &mut Problems) {
 }
 
 fn keys(config: &Config, problems: &mut Problems) {
-    let mut holders: HashMap<&str, &str> = HashMap::new();
+    let mut holders: HashMap<[u8; 32], &str> = HashMap::new();
     for (name, secret) in &config.access.api_keys {
         let key = format!("access.api_keys.{name}");
         let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
@@ -101,9 +102,10 @@ fn keys(config: &Config, problems: &mut Problems) {
             let message = "a key's name is 1 to 64 of A-Z a-z 0-9 _ . -";
             problems.push(Problem::new("access.api_keys", message));
         }
-        if let Some(fault) = secret.fault() {
+        let hash = || Sha256::digest(secret.expose()).into();
+        if let Some(fault) = secret.api_key_fault() {
             problems.push(Problem::new(&key, fault));
-        } else if let Some(other) = holders.insert(secret.expose(), name) {
+        } else if let Some(other) = holders.insert(secret.hash().unwrap_or_else(hash), name) {
             let message = format!("has the same secret as {other}; give each its own");
             problems.push(Problem::new(&key, message));
         }

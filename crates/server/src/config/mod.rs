@@ -31,6 +31,7 @@ pub use issuers::{MIN_TOKEN_SECRET, TokenIssuer};
 pub use networks::{Network, ProxyHeader};
 pub use problem::{Problem, Problems};
 pub use rules::{NamedRules, Who};
+pub(crate) use secret::HASHED;
 pub use secret::Secret;
 pub use settings::{
     Access, ForTests, GROUPS, Http, Http2, IssuersByName, Limits, Listen, NamespaceRules, Poll,
@@ -79,6 +80,15 @@ pub struct CoreConfig {
     pub limits: CoreLimits,
     /// The rules of all namespaces.
     pub namespaces: Namespaces,
+}
+
+/// Reads a duration as the file writes it: `25s`, `500ms`, `10m`, bare seconds.
+///
+/// # Errors
+/// A sentence that says what it looks like.
+pub fn duration(text: &str) -> Result<std::time::Duration, String> {
+    use forms::Form as _;
+    forms::Time::read(&Given::Text(text.to_owned()))
 }
 
 impl Config {

@@ -77,7 +77,8 @@ settings! {
         /// without keys, only local programs may, on loopback addresses.
         open: bool as Switch = false, flag "open";
         /// API keys, name to secret, sent as `Authorization: Bearer SECRET`. The name
-        /// is shown to others as `from`. With a key set and not `open`, a key is
+        /// is shown to others as `from`. In place of the secret its hash may stand,
+        /// `sha256:HEX` (`fanwire token key api` makes both). With a key set and not `open`, a key is
         /// needed for everything. Prefer the file or the variable to the flag, which
         /// other users of the machine can read.
         api_keys: BTreeMap<String, Secret> as ApiKeys = BTreeMap::new(), flag "api-key";
