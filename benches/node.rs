@@ -166,6 +166,7 @@ impl Node {
         let attach = Attach {
             permit,
             start,
+            since: Default::default(),
             form: FormId(0),
             preface: Bytes::new(),
             kind: Kind::Stream,
@@ -178,6 +179,7 @@ impl Node {
                 interval: Duration::from_secs(25),
                 timeout: Some(Duration::from_secs(20)),
             }),
+            shard: None,
         };
         self.hub.attach(attach).expect("a hub that is open")
     }

@@ -19,6 +19,8 @@ pub const MAX_TARGETS: usize = 16;
 pub const MAX_EXCEPT: usize = 100;
 /// Channels of one URL stream.
 pub const MAX_URL_CHANNELS: usize = 16;
+/// Keys of one subscriber, those joined included.
+pub const MAX_KEYS: usize = 250;
 /// Messages of one history answer.
 pub const MAX_HISTORY_LIMIT: usize = 1_000;
 /// Buckets in which forgotten channels' losses are folded.

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use super::encode::FormId;
+use super::handle::ShardId;
 use super::writer::Writer;
-use crate::cursor::CursorText;
+use crate::cursor::{Cursor, CursorText};
 use crate::key::SocketId;
 use crate::policy::Permit;
 
@@ -51,12 +53,18 @@ pub struct Heartbeat {
 }
 
 /// A request to listen. What it may hear, the permit says: its verb is
-/// `Subscribe` for [`Start::Latest`], else `Read`.
+/// `Subscribe` for [`Start::Latest`], else `Read`. Without keys it hears nothing
+/// but replies of its own and signs of life.
 pub struct Attach {
     /// The right to do so; its keys are the channels, in the order of the URL.
     pub permit: Permit,
     /// Where it starts.
     pub start: Start,
+    /// For a resume ([`Start::After`]), per key of the permit: it was joined there,
+    /// so its messages up to that place are not owed, and losses among them are no
+    /// gap. One of an unknown epoch, or none for a key: all after the start is owed.
+    /// A node that lags behind such a place may give what stands between.
+    pub since: SmallVec<[Cursor; 1]>,
     /// In which form.
     pub form: FormId,
     /// Goes out before everything else: a response head. Empty: nothing.
@@ -69,4 +77,7 @@ pub struct Attach {
     pub writer: Box<dyn Writer>,
     /// Signs of life; none for polls.
     pub heartbeat: Option<Heartbeat>,
+    /// In which shard: that of another subscriber, whose writer shares this one's
+    /// connection. None: in any.
+    pub shard: Option<ShardId>,
 }

@@ -24,6 +24,9 @@ pub struct Delivery<'a> {
     pub id: Option<MessageId>,
     /// Milliseconds since 1970 at sequencing.
     pub ts: u64,
+    /// Who has it has everything up to here: a stored message's own place; for a
+    /// volatile one the place of the last message before it.
+    pub cursor: Cursor,
     /// The first of its targets that the stream holds.
     pub channel: &'a Key,
     /// The message.
@@ -102,6 +105,12 @@ pub trait Encoder: Send + Sync + 'static {
 
     /// `$ready`; empty where the form has none.
     fn ready(&self, ready: &Ready<'_>) -> Bytes;
+
+    /// True where replies that come before `$ready` is written wait for it. Else
+    /// they go out at once, behind what came at attach.
+    fn replies_wait(&self) -> bool {
+        false
+    }
 
     /// `$cursor`; none where the form has none.
     fn cursor(&self, cursor: Cursor) -> Option<Bytes>;

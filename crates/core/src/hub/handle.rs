@@ -7,8 +7,14 @@ use bytes::Bytes;
 use super::Hub;
 use super::encode::End;
 use super::queue::{Command, Entry, SubId};
+use crate::cursor::Cursor;
 use crate::key::SocketId;
+use crate::message::Keys;
 use crate::policy::Permit;
+
+/// Which shard: for subscribers whose writers share one connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ShardId(pub(super) usize);
 
 /// An attached subscriber. Everything said here is a command in its shard's
 /// queue; the shard alone writes. Dropping it lets the subscriber go.
@@ -32,10 +38,38 @@ impl Subscriber {
         self.command(Command::Send(unit));
     }
 
+    /// Sends a reply as [`Subscriber::send`] does, made when its turn has come, of
+    /// the cursor up to which the subscriber has been served before it. Where that
+    /// is not decided yet, it waits for the stream's opening, and what is sent
+    /// after it too. A panic in `unit` ends the subscriber with [`End::Fault`].
+    /// While it waits it counts for 4 KiB.
+    pub fn emit(&self, unit: Box<dyn FnOnce(Cursor) -> Bytes + Send>) {
+        self.command(Command::Emit(unit));
+    }
+
     /// Sends an answer to a ping. While the peer does not read, only the latest
     /// is kept.
     pub fn pong(&self, unit: Bytes) {
         self.command(Command::Pong(unit));
+    }
+
+    /// Hears further keys too, everything after the cursor returned; those that it
+    /// has already, as before. O(keys) under the feed lock. The permit is of the
+    /// same holder and for the same verb as that of attach.
+    ///
+    /// Who came with a cursor ahead of this node hears them, as all else, from that
+    /// cursor on. Refused by the door meanwhile, the subscriber ends.
+    ///
+    /// With more than [`MAX_KEYS`](crate::limits::MAX_KEYS) keys in all it ends with
+    /// `too_many_channels`, so ask before. Polls join nothing.
+    pub fn join(&self, permit: Permit) -> Cursor {
+        self.hub.join(self.shard, self.id, permit)
+    }
+
+    /// Hears these keys no more: nothing that is published after, and nothing that
+    /// was to be read for it yet. What stands in its outbox goes out.
+    pub fn leave(&self, keys: Keys) {
+        self.command(Command::Leave(keys));
     }
 
     /// Goes on by another permit, as when a token was shown that ends later. It is
@@ -52,6 +86,11 @@ impl Subscriber {
     /// The connection's public id.
     pub fn conn(&self) -> &SocketId {
         &self.conn
+    }
+
+    /// Its shard, for another subscriber beside it.
+    pub fn shard(&self) -> ShardId {
+        ShardId(self.shard)
     }
 
     fn command(&self, command: Command) {

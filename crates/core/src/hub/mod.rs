@@ -14,6 +14,7 @@ mod attach;
 mod encode;
 mod feed;
 mod handle;
+mod membership;
 mod outbox;
 mod publication;
 mod publish;
@@ -33,7 +34,7 @@ use crate::sync::{Mutex, RwLock};
 
 pub use attach::{Attach, Heartbeat, Kind, Start};
 pub use encode::{Delivery, Encoder, End, FormId, Gap, GapForm, Ready};
-pub use handle::Subscriber;
+pub use handle::{ShardId, Subscriber};
 pub use outbox::Outbox;
 pub use publish::Draft;
 pub use queue::Whom;
@@ -47,7 +48,7 @@ use crate::clock::Clock;
 use crate::credit::Credits;
 use crate::cursor::{Lineage, Seq};
 use crate::error::{Code, Refusal};
-use crate::limits::{Limits, MAX_URL_CHANNELS};
+use crate::limits::{Limits, MAX_KEYS};
 use crate::mutant;
 use crate::policy::Verb;
 use feed::{FeedState, Taking};
@@ -202,11 +203,21 @@ impl Hub {
                 }
             }
         }
+        // Whoever hands on holds the source's lock, so this does not change meanwhile.
+        let mut after = {
+            let feed = self.feed.lock();
+            feed.lineage.cursor(feed.applied)
+        };
         let publications: Vec<Arc<Publication>> = batch
             .into_iter()
             .map(|fed| match fed {
-                Fed::Stored(stored, credit) => Publication::stored(stored, credit),
-                Fed::Volatile(message, ts, credit) => Publication::volatile(message, ts, credit),
+                Fed::Stored(stored, credit) => {
+                    after = stored.id.cursor();
+                    Publication::stored(stored, credit)
+                }
+                Fed::Volatile(message, ts, credit) => {
+                    Publication::volatile(message, ts, after, credit)
+                }
             })
             .map(Arc::new)
             .collect();
@@ -247,8 +258,8 @@ impl Hub {
     ///
     /// # Errors
     /// Where the permit is not for what `start` asks (hearing what was needs
-    /// [`Verb::Read`]), for more than 16 keys, and once the hub shuts down; polls
-    /// are still answered then, at once.
+    /// [`Verb::Read`]), for more than [`MAX_KEYS`] keys, and once the hub shuts
+    /// down; polls are still answered then, at once.
     pub fn attach(self: &Arc<Self>, mut attach: Attach) -> Result<Subscriber, Refusal> {
         let fits = match attach.permit.verb() {
             Verb::Read => true,
@@ -261,11 +272,12 @@ impl Hub {
                 "the permit is for something else",
             ));
         }
-        if attach.permit.keys().len() > MAX_URL_CHANNELS {
-            return Err(Refusal::new(Code::TooManyChannels, "at most 16 channels"));
+        if attach.permit.keys().len() > MAX_KEYS {
+            return Err(membership::too_many());
         }
         let id = self.next_id.fetch_add(1, Relaxed);
-        let shard = (id % self.queues.len() as u64) as usize;
+        let shard = attach.shard.map_or(id, |ShardId(shard)| shard as u64);
+        let shard = (shard % self.queues.len() as u64) as usize;
         let conn = attach.conn.clone();
         let keys = attach.permit.keys().clone();
         for key in &keys {

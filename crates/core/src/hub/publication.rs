@@ -10,13 +10,17 @@ use std::collections::VecDeque;
 
 use super::encode::{Delivery, Encoder, FormId};
 use crate::credit::Credit;
-use crate::cursor::{MessageId, Seq};
+use crate::cursor::{Cursor, Seq};
 use crate::message::{Message, Stored};
 
 /// What a publication carries.
 enum Content {
     Stored(Arc<Stored>),
-    Volatile(Arc<Message>, u64),
+    /// With its time, and the place of the last message before it in the order of
+    /// the feed. Whoever hears it live has popped all up to there, in any shard,
+    /// while a shard's own position may be older: it counts only what its own
+    /// subscribers were to hear, and a client's cursor must not go back.
+    Volatile(Arc<Message>, u64, Cursor),
 }
 
 /// What one form made of it, for one target; none where the encoder failed.
@@ -39,9 +43,14 @@ impl Publication {
         }
     }
 
-    pub(super) fn volatile(message: Arc<Message>, ts: u64, credit: Option<Credit>) -> Self {
+    pub(super) fn volatile(
+        message: Arc<Message>,
+        ts: u64,
+        after: Cursor,
+        credit: Option<Credit>,
+    ) -> Self {
         Self {
-            content: Content::Volatile(message, ts),
+            content: Content::Volatile(message, ts, after),
             _credit: credit,
             forms: Mutex::default(),
         }
@@ -55,10 +64,19 @@ impl Publication {
         }
     }
 
+    /// True where a subscriber that has been served up to `served` may have it and
+    /// not be told of a cursor before its own.
+    pub(super) fn follows(&self, served: Seq) -> bool {
+        match &self.content {
+            Content::Stored(stored) => served < stored.seq(),
+            Content::Volatile(_, _, after) => served <= after.seq(),
+        }
+    }
+
     pub(super) fn message(&self) -> &Message {
         match &self.content {
             Content::Stored(stored) => &stored.message,
-            Content::Volatile(message, _) => message,
+            Content::Volatile(message, ..) => message,
         }
     }
 
@@ -77,31 +95,28 @@ impl Publication {
         if let Some((_, _, unit)) = known {
             return unit.clone();
         }
-        let (id, ts) = match &self.content {
-            Content::Stored(stored) => (Some(stored.id), stored.ts),
-            Content::Volatile(_, ts) => (None, *ts),
+        let (id, ts, cursor) = match &self.content {
+            Content::Stored(stored) => (Some(stored.id), stored.ts, stored.id.cursor()),
+            Content::Volatile(_, ts, after) => (None, *ts, *after),
         };
-        let unit = encode(encoder, id, ts, self.message(), target);
+        let message = self.message();
+        let unit = message.targets.get(target).and_then(|channel| {
+            let delivery = Delivery {
+                id,
+                ts,
+                cursor,
+                channel,
+                message,
+            };
+            encode(encoder, delivery)
+        });
         forms.push((form, target as u8, unit.clone()));
         unit
     }
 }
 
 /// Runs the encoder; a panic in it costs this message's readers, not the shard.
-fn encode(
-    encoder: &dyn Encoder,
-    id: Option<MessageId>,
-    ts: u64,
-    message: &Message,
-    target: usize,
-) -> Option<Bytes> {
-    let channel = message.targets.get(target)?;
-    let delivery = Delivery {
-        id,
-        ts,
-        channel,
-        message,
-    };
+fn encode(encoder: &dyn Encoder, delivery: Delivery<'_>) -> Option<Bytes> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| encoder.message(delivery))).ok()
 }
 
@@ -138,7 +153,14 @@ impl EncodeCache {
         if let Some(unit) = self.units.get(&key) {
             return Some(unit.clone());
         }
-        let unit = encode(encoder, Some(stored.id), stored.ts, &stored.message, target)?;
+        let delivery = Delivery {
+            id: Some(stored.id),
+            ts: stored.ts,
+            cursor: stored.id.cursor(),
+            channel: stored.message.targets.get(target)?,
+            message: &stored.message,
+        };
+        let unit = encode(encoder, delivery)?;
         self.bytes += unit.len();
         self.units.insert(key, unit.clone());
         self.order.push_back(key);

@@ -12,13 +12,17 @@ use super::attach::Attach;
 use super::encode::End;
 use super::publication::Publication;
 use crate::broker::{ReadReply, Tail, Top, Unavailable};
-use crate::cursor::{Epoch, Seq};
+use crate::cursor::{Cursor, Epoch, Seq};
 use crate::key::SocketId;
+use crate::message::Keys;
 use crate::policy::{Permit, Subject};
 
 /// A subscriber's number: never used twice, so a late command for one that is
 /// gone meets nobody.
 pub(super) type SubId = u64;
+
+/// Makes a reply for a cursor.
+pub(super) type Emit = Box<dyn FnOnce(Cursor) -> Bytes + Send>;
 
 /// What a shard is told, in order.
 pub(super) enum Entry {
@@ -28,6 +32,13 @@ pub(super) enum Entry {
     Subscribe {
         id: SubId,
         attach: Box<Attach>,
+        at: Seq,
+    },
+    /// A subscriber joins further keys; `at` is what this node had applied in that
+    /// instant.
+    Join {
+        id: SubId,
+        permit: Box<Permit>,
         at: Seq,
     },
     /// A new epoch; what was given at `first` or after is not kept.
@@ -81,6 +92,10 @@ pub(super) enum Command {
     Writable,
     /// A reply of the connection's own.
     Send(Bytes),
+    /// A reply that says how far the subscriber has been served.
+    Emit(Emit),
+    /// It gives up these keys.
+    Leave(Keys),
     /// An answer to a ping; only the latest is kept.
     Pong(Bytes),
     /// It goes on by another permit, to the same keys.
@@ -90,8 +105,8 @@ pub(super) enum Command {
     /// The broker's top, for a cursor that this node alone cannot judge; the
     /// number is the shard's generation when it was asked for.
     Top(u64, Result<Top, Unavailable>),
-    /// Where the tail begins.
-    Tail(u64, Result<Tail, Unavailable>),
+    /// Where the tail of these keys begins.
+    Tail(u64, Keys, Result<Tail, Unavailable>),
     /// A chunk read; the number is the shard's generation when it was asked for.
     Read(u64, Result<ReadReply, Unavailable>),
 }

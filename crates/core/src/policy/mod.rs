@@ -1,27 +1,29 @@
 //! The one policy door: who may do what to which key.
 //!
 //! Publishing, subscribing and reading take a [`Permit`], and only
-//! [`Door::admit`] makes one; so no transport can forget to ask. A permit is
-//! asked again ([`Permit::check`]) at every replay, so that a right that was
-//! withdrawn does not go on working for messages that were published before.
+//! [`Door::admit`] makes one; so no transport can forget to ask. What the
+//! server's own code lets somebody hear, [`Door::give`] permits: there the
+//! subject alone is asked about. A permit is asked again ([`Permit::check`]) at
+//! every replay, so that a right that was withdrawn does not go on working for
+//! messages that were published before.
 
 mod grants;
+mod permit;
 mod revoked;
 mod subject;
 
 use std::collections::HashSet;
-use std::fmt;
 use std::sync::Arc;
 
 use crate::sync::RwLock;
 
-use crate::clock::Instant;
 use crate::error::{Code, Refusal};
 use crate::key::Key;
 use crate::message::Keys;
 use crate::namespace::{Access, Namespaces, Rules};
 
 pub use self::grants::{Grants, InvalidGrant, MAX_GRANTS, Pattern, Right, Rights};
+pub use self::permit::Permit;
 pub use self::revoked::{Full, MAX_REVOKED, Revoke};
 pub use self::subject::{Subject, User};
 
@@ -44,15 +46,6 @@ pub struct Door {
     revoked: RwLock<Revoked>,
     /// The names of the API keys that there are; none: whoever comes as one is.
     holders: RwLock<Option<HashSet<Arc<str>>>>,
-}
-
-/// The right of one subject to one verb on some keys. Only the door makes it.
-#[derive(Clone)]
-pub struct Permit {
-    door: Arc<Door>,
-    subject: Subject,
-    verb: Verb,
-    keys: Keys,
 }
 
 impl Door {
@@ -112,12 +105,26 @@ impl Door {
         verb: Verb,
         keys: Keys,
     ) -> Result<Permit, Refusal> {
-        let permit = Permit {
-            door: self.clone(),
-            subject,
-            verb,
-            keys,
-        };
+        let permit = Permit::asked(self.clone(), subject, verb, keys);
+        permit.check()?;
+        Ok(permit)
+    }
+
+    /// A permit that the server's own code gives, as when it puts a socket into a
+    /// room: no rule is asked, so it may name closed namespaces and
+    /// [`Key::Socket`]. That the subject itself has not been stopped (its API key
+    /// taken away, its token revoked) is asked, now and at every check; the end of
+    /// its token, [`Permit::expires`] says.
+    ///
+    /// # Errors
+    /// [`Code::Unauthorized`] where the subject has been stopped.
+    pub fn give(
+        self: &Arc<Self>,
+        subject: Subject,
+        verb: Verb,
+        keys: Keys,
+    ) -> Result<Permit, Refusal> {
+        let permit = Permit::given(self.clone(), subject, verb, keys);
         permit.check()?;
         Ok(permit)
     }
@@ -207,58 +214,6 @@ fn allow(rules: &Rules, subject: &Subject, right: Right, key: &Key) -> Result<()
 
 fn refused(code: Code, detail: &str, key: &Key) -> Refusal {
     Refusal::new(code, detail).at(key.to_string())
-}
-
-impl Permit {
-    /// Asks the door again.
-    ///
-    /// # Errors
-    /// As [`Door::admit`].
-    pub fn check(&self) -> Result<(), Refusal> {
-        self.door.known(&self.subject)?;
-        self.keys
-            .iter()
-            .try_for_each(|key| self.door.decide(&self.subject, self.verb, key))
-    }
-
-    /// True where the keys' namespace keeps only the newest value per key on
-    /// catch-up.
-    pub fn conflates(&self) -> bool {
-        let namespaces = self.door.namespaces();
-        self.keys
-            .iter()
-            .all(|key| namespaces.rules(key.namespace()).conflate)
-    }
-
-    /// Who holds it.
-    pub fn subject(&self) -> &Subject {
-        &self.subject
-    }
-
-    /// When its holder's token ends; none where nothing ends.
-    pub fn expires(&self) -> Option<Instant> {
-        self.subject.user().and_then(|user| user.expires)
-    }
-
-    /// For what.
-    pub fn verb(&self) -> Verb {
-        self.verb
-    }
-
-    /// On which keys, in the order asked for.
-    pub fn keys(&self) -> &Keys {
-        &self.keys
-    }
-}
-
-impl fmt::Debug for Permit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Permit({:?} {:?} {:?})",
-            self.subject, self.verb, self.keys
-        )
-    }
 }
 
 #[cfg(test)]

@@ -50,6 +50,15 @@ impl Subject {
         }
     }
 
+    /// True where both are the same holder of rights, be it by two tokens of one
+    /// user.
+    pub(super) fn is_holder(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::User(one), Self::User(two)) => one.id == two.id && one.issuer == two.issuer,
+            (one, two) => one == two,
+        }
+    }
+
     /// The verified identity, shown to others as `from`.
     pub fn identity(&self) -> Option<Arc<str>> {
         match self {

@@ -184,12 +184,14 @@ impl World {
         let attach = Attach {
             permit: self.anyone(Verb::Read),
             start,
+            since: Default::default(),
             form: FormId(0),
             preface: Bytes::new(),
             kind: Kind::Stream,
             conn: SocketId::new("c"),
             writer: Box::new(ear.clone()),
             heartbeat: None,
+            shard: None,
         };
         (self.hub.attach(attach).unwrap(), ear)
     }

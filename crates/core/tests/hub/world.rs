@@ -287,6 +287,7 @@ impl World {
         let attach = Attach {
             permit,
             start: coming.start,
+            since: Default::default(),
             form: FormId(u8::from(!coming.gaps)),
             preface: Bytes::new(),
             kind: coming.kind,
@@ -296,6 +297,7 @@ impl World {
                 pull: coming.pull,
             }),
             heartbeat: coming.heartbeat,
+            shard: None,
         };
         let subscriber = self.hub.attach(attach)?;
         self.clients

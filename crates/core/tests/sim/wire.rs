@@ -184,3 +184,43 @@ fn next(bytes: &[u8]) -> Result<Option<(Unit, usize)>, String> {
     };
     Ok(Some((Unit::Rx(rx), len)))
 }
+
+/// What a unit counts as.
+pub fn kind(rx: &Rx) -> &'static str {
+    match rx {
+        Rx::Message(heard) if heard.id.is_none() => "volatile heard",
+        Rx::Message(heard) if heard.body.len() > 2_000 => "large message heard",
+        Rx::Message(_) => "message heard",
+        Rx::Ready(_) => "$ready",
+        Rx::Cursor(_) => "$cursor",
+        Rx::Answer(_) => "poll answered",
+        Rx::EndGap(_) => "told 3010",
+        Rx::Gap(told) => match (told.reason.as_str(), told.id.is_some()) {
+            ("trimmed", false) => "told trimmed",
+            ("trimmed", true) => "told trimmed in mid-stream",
+            ("history_off", false) => "told history_off",
+            ("history_off", true) => "told history_off in mid-stream",
+            ("epoch_unknown", _) => "told epoch_unknown",
+            ("rewound", false) => "told rewound",
+            ("rewound", true) => "told rewound in mid-stream",
+            ("malformed", _) => "told malformed",
+            ("empty", _) => "told empty",
+            ("future", _) => "told future",
+            ("lost", false) => "told lost",
+            ("lost", true) => "told lost in mid-stream",
+            _ => "told something else",
+        },
+    }
+}
+
+/// The cursor that a client keeps from a unit.
+pub fn seen(rx: &Rx) -> Option<(At, &'static str)> {
+    match rx {
+        Rx::Ready(at) => Some((at.clone(), "back with $ready's")),
+        Rx::Message(heard) => heard.id.clone().map(|id| (id, "back with a message's id")),
+        Rx::Gap(told) => told.id.clone().map(|id| (id, "back with a $gap's id")),
+        Rx::Cursor(at) => Some((at.clone(), "back with $cursor's")),
+        Rx::Answer(at) => Some((at.clone(), "back with a poll's cursor")),
+        Rx::EndGap(at) => Some((at.clone(), "back with a 3010's cursor")),
+    }
+}

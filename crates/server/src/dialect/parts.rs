@@ -100,6 +100,7 @@ pub(super) mod samples {
                 seq: Seq(7),
             }),
             ts: 1_790_000_000_000,
+            cursor: at(7),
             channel,
             message,
         }

@@ -31,6 +31,7 @@ pub(super) async fn once(
     let _subscriber = app.hub.attach(Attach {
         permit,
         start,
+        since: Default::default(),
         form: Form::Poll.id(),
         preface: Bytes::new(),
         kind: Kind::Once {
@@ -40,6 +41,7 @@ pub(super) async fn once(
         conn: connection_id(),
         writer: Box::new(PullWriter::new(link.clone())),
         heartbeat: None,
+        shard: None,
     })?;
     let mut parts = Vec::new();
     let end = poll_fn(|cx| {

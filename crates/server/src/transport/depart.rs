@@ -227,6 +227,7 @@ pub(crate) fn promise(
     let subscriber = app.hub.attach(Attach {
         permit: departure.permit.clone(),
         start: departure.start,
+        since: Default::default(),
         form: purpose.form().id(),
         // Dropped once it is there: it tells when the stream has opened, which
         // raw ones do without a word.
@@ -235,6 +236,7 @@ pub(crate) fn promise(
         conn: connection_id(),
         writer: Box::new(PullWriter::new(link.clone())),
         heartbeat: purpose.heartbeat(&app),
+        shard: None,
     })?;
     Ok(Promised {
         app,
@@ -301,12 +303,14 @@ pub(super) fn attach(
     app.hub.attach(Attach {
         permit: departure.permit,
         start: departure.start,
+        since: Default::default(),
         form: purpose.form().id(),
         preface: departure.head,
         kind: purpose.kind(),
         conn: connection_id(),
         writer: port.writer(),
         heartbeat: purpose.heartbeat(app),
+        shard: None,
     })
 }
 

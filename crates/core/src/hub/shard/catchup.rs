@@ -20,6 +20,8 @@ use crate::mutant;
 /// A catch-up of more messages of the whole feed than this asks the broker,
 /// whose log is by channel, rather than walk the ring.
 const RING_WALK: u64 = 2048;
+/// With more keys than this, fewer messages: each is looked up among them.
+const FEW_KEYS: u64 = 16;
 
 /// A stretch to be appended: messages in order, and how far it is complete.
 struct Chunk {
@@ -49,7 +51,9 @@ impl Shard {
         // What a returning client may still have, the log says: the ring may
         // reach further back than the namespace's rules.
         let opening = behind.opening.is_some();
-        let near = dry || pos.0.saturating_sub(cursor.0) <= RING_WALK;
+        let keys = self.sub(slot).map_or(0, |sub| sub.keys().len()) as u64;
+        let walk = RING_WALK * FEW_KEYS / keys.max(FEW_KEYS);
+        let near = dry || pos.0.saturating_sub(cursor.0) <= walk;
         if (cursor >= pos || (near && !opening))
             && let Some(chunk) = self.walk_ring(slot, cursor, pos)
         {
@@ -231,7 +235,7 @@ impl Shard {
             .filter(|loss| {
                 let number = sub.keys().iter().position(|key| *key == loss.channel);
                 let floor = number.and_then(|number| behind.floors.get(number)).copied();
-                floor.is_some_and(|floor| loss.lost_through > floor.max(behind.cursor))
+                floor.is_some_and(|floor| loss.lost_through > floor.owed.max(behind.cursor))
             })
             .cloned()
             .collect()
@@ -250,7 +254,8 @@ impl Shard {
             .filter(|stored| stored.seq() > sub.served)
             .filter(|stored| sub.owed(behind, &stored.message, stored.seq()))
             .filter(|stored| {
-                mutant::active("replay-ignores-except") || !sub.excluded(&stored.message)
+                mutant::active("replay-ignores-except")
+                    || !sub.excluded_then(behind, &stored.message, stored.seq())
             })
             .collect();
         let owed = self.conflate(slot, owed);
@@ -291,11 +296,11 @@ impl Shard {
         for stored in &owed {
             let Some(target) = self
                 .sub(slot)
-                .and_then(|sub| sub.target_of(&stored.message))
+                .and_then(|sub| sub.target_of(&stored.message, stored.seq()))
             else {
                 continue;
             };
-            let Some(unit) = self.cache.encoded(stored, form, target.0, &*encoder) else {
+            let Some(unit) = self.cache.encoded(stored, form, target, &*encoder) else {
                 self.tally.faults += 1;
                 return self.end(slot, End::Fault);
             };
@@ -421,7 +426,8 @@ impl Shard {
         }
         if let State::Behind(behind) = &mut sub.state {
             for floor in &mut behind.floors {
-                *floor = (*floor).min(end);
+                floor.owed = floor.owed.min(end);
+                floor.joined = floor.joined.min(end);
             }
             if let Some(opening) = &mut behind.opening {
                 opening.asked_at = opening.asked_at.min(end);

@@ -65,7 +65,7 @@ impl Shard {
                 let Some(sub) = self.slots[*slot as usize].as_deref_mut() else {
                     continue;
                 };
-                if !wants(sub, seq, self.volatiles) {
+                if !wants(sub, publication, seq, self.volatiles) {
                     continue;
                 }
                 if !message.except.is_empty() && sub.excluded(message) {
@@ -126,7 +126,7 @@ impl Shard {
 }
 
 /// True where the subscriber hears this publication at all, from here.
-fn wants(sub: &Sub, seq: Option<Seq>, volatile: u64) -> bool {
+fn wants(sub: &Sub, publication: &Publication, seq: Option<Seq>, volatile: u64) -> bool {
     if sub.ending.is_some() || sub.answer_at.is_some() || !matches!(sub.state, State::Live) {
         return false;
     }
@@ -135,7 +135,9 @@ fn wants(sub: &Sub, seq: Option<Seq>, volatile: u64) -> bool {
         // that is ahead of this node.
         Some(seq) => seq > sub.served,
         // Volatile: for those who keep up, or not at all.
-        None => sub.is_drained() && sub.last_volatile != volatile,
+        None => {
+            sub.is_drained() && sub.last_volatile != volatile && publication.follows(sub.served)
+        }
     }
 }
 

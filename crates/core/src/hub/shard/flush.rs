@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::super::encode::End;
 use super::super::writer::Flushed;
 use super::catchup::UNDECIDED;
@@ -228,11 +226,10 @@ impl Shard {
     /// withdrawn while it was on its way.
     pub(super) fn on_renew(&mut self, slot: Slot, permit: Permit) {
         let Some(sub) = self.sub(slot) else { return };
-        if sub.ending.is_some() || sub.keys() != permit.keys() {
+        if sub.ending.is_some() || !sub.permit.renew(permit) {
             return;
         }
-        sub.expires = permit.expires();
-        sub.permit = permit;
+        sub.expires = sub.permit.expires();
         if self.still_permitted(slot) {
             self.schedule(slot);
         }
@@ -288,13 +285,22 @@ impl Shard {
                 State::Live => None,
             };
             let quiet = (!sub.is_once()).then(|| quiet_at(sub, late, limits.cursor_interval));
+            let life = quiet.into_iter().chain(keep_alive_at(sub, late)).min();
+            // Who is full, or catches up, is not shown life every tick until it can be.
+            let held_up = is_waiting(sub) || matches!(sub.state, State::Behind(_));
+            let life = life.map(|due| {
+                if held_up {
+                    due.max(self.now + HELD_UP)
+                } else {
+                    due
+                }
+            });
             [
                 pausing,
                 stalled_at(sub, late, limits.write_progress),
                 sub.expires,
                 poll_due(sub, limits.applied_wait),
-                quiet,
-                keep_alive_at(sub, late),
+                life,
                 silent_at(sub, late),
             ]
             .into_iter()
@@ -305,44 +311,6 @@ impl Shard {
             // Never in the past: what is due but cannot be done yet waits a tick.
             let next = next.max(self.now + TICK);
             self.timers.arm(&mut sub.timer, sub.id, next);
-        }
-    }
-
-    /// A reply of the connection's own.
-    pub(super) fn on_send(&mut self, slot: Slot, unit: Bytes) {
-        let bound = 2 * self.hub.limits.outbox;
-        let Some(sub) = self.sub(slot) else { return };
-        if sub.ending.is_some() {
-            return;
-        }
-        if sub.outbox.bytes() > bound {
-            return self.end_at_once(slot, End::Slow);
-        }
-        if let State::Behind(behind) = &sub.state
-            && behind.opening.is_some()
-        {
-            // Nothing goes before the response head.
-            let preface = std::mem::take(&mut sub.preface);
-            self.append(slot, preface);
-        }
-        self.append(slot, unit);
-    }
-
-    /// An answer to a ping: each while the peer reads, the latest alone while it
-    /// does not.
-    pub(super) fn on_pong(&mut self, slot: Slot, unit: Bytes) {
-        /// Answers to pings that may stand among what waits, in bytes.
-        const PONGS: usize = 4 * 1024;
-        let Some(sub) = self.sub(slot) else { return };
-        let opening = matches!(&sub.state, State::Behind(behind) if behind.opening.is_some());
-        if sub.ending.is_some() {
-            return;
-        }
-        if sub.blocked || opening || sub.outbox.bytes() + unit.len() > PONGS {
-            sub.pong = Some(unit);
-            self.mark(slot, true);
-        } else {
-            self.append(slot, unit);
         }
     }
 
@@ -400,6 +368,9 @@ impl Shard {
 
 /// The clock's resolution, as far as timers are concerned.
 const TICK: Instant = Instant::from_millis(1);
+
+/// How often it is tried to show life to who could not be shown it in time.
+const HELD_UP: Instant = Instant::from_millis(50);
 
 /// True where something waits for the peer to take it.
 fn is_waiting(sub: &Sub) -> bool {

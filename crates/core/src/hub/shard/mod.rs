@@ -12,7 +12,9 @@ mod drain;
 mod flush;
 mod late;
 mod members;
+mod membership;
 mod opening;
+mod replies;
 mod sub;
 mod timers;
 
@@ -226,6 +228,13 @@ impl Shard {
                 let slot = self.admit(Sub::new(id, *attach, self.now));
                 self.guarded(slot, Self::open);
             }
+            Entry::Join { id, permit, at } => {
+                self.pos = at;
+                match self.by_id.get(&id).copied() {
+                    Some(slot) => self.guarded(slot, |shard, slot| shard.on_join(slot, *permit)),
+                    None => self.hub.release_late(self.index, permit.keys()),
+                }
+            }
             Entry::Cut { epoch, first } => {
                 let old = self.lineage.clone();
                 Arc::make_mut(&mut self.lineage).open(epoch, first);
@@ -278,6 +287,8 @@ impl Shard {
                 self.mark(slot, true);
             }
             Command::Send(unit) => self.on_send(slot, unit),
+            Command::Emit(unit) => self.on_emit(slot, unit),
+            Command::Leave(keys) => self.on_leave(slot, &keys),
             Command::Pong(unit) => self.on_pong(slot, unit),
             Command::Renew(permit) => self.on_renew(slot, *permit),
             Command::End(End::Gone) => self.remove(slot, End::Gone),
@@ -287,13 +298,13 @@ impl Shard {
             Command::Top(..) | Command::Tail(..) if self.is_ending(slot) => {}
             Command::Read(..) if self.is_ending(slot) => self.read_over(),
             // Asked before a cut: what the answer says may be gone.
-            Command::Top(generation, _) | Command::Tail(generation, _)
+            Command::Top(generation, _) | Command::Tail(generation, ..)
                 if generation != self.generation =>
             {
                 self.open(slot);
             }
             Command::Top(_, top) => self.on_top(slot, top),
-            Command::Tail(_, tail) => self.on_tail(slot, tail),
+            Command::Tail(_, keys, tail) => self.on_tail(slot, keys, tail),
             Command::Read(generation, reply) => {
                 self.read_over();
                 self.on_read(slot, generation, reply);
@@ -337,7 +348,7 @@ impl Shard {
             self.slots.push(None);
             (self.slots.len() - 1) as Slot
         });
-        self.members.join(slot, &mut sub);
+        self.members.join(slot, &mut sub, 0);
         self.by_id.insert(sub.id, slot);
         self.tally.subscribers += 1;
         self.tally.behind += 1;
@@ -358,25 +369,8 @@ impl Shard {
         }
         self.tally.outbox_bytes -= sub.counted;
         self.timers.disarm(&mut sub.timer, sub.id);
-        let slots = &mut self.slots;
-        self.members.leave(&sub, |moved, number, place| {
-            if let Some(other) = slots[moved as usize].as_mut() {
-                other.places[usize::from(number)] = place;
-            } else if moved == slot {
-                // Itself, under a key that comes twice: not possible, keys are unique.
-                debug_assert!(false, "a key stands twice in one permit");
-            }
-        });
-        let hub = self.hub.clone();
-        {
-            let mut feed = hub.feed.lock();
-            for key in sub.keys() {
-                feed.leave(key, self.index);
-            }
-        }
-        for key in sub.keys() {
-            hub.broker.listening(key, false);
-        }
+        self.drop_memberships(sub.permit.keys(), &sub.places);
+        self.hub.release(self.index, sub.keys());
         if let Some(writer) = sub.writer.take() {
             writer.ended(end);
         }
@@ -481,7 +475,7 @@ impl Shard {
             cursor,
             doing: sub::Doing::Nothing,
             opening: None,
-            floors: smallvec::SmallVec::from_elem(Seq(0), sub.keys().len()),
+            floors: smallvec::SmallVec::from_elem(sub::Floor::default(), sub.keys().len()),
             dry: false,
         };
         sub.state = State::Behind(Box::new(behind));

@@ -10,10 +10,11 @@ use bytes::Bytes;
 use super::super::attach::Start;
 use super::super::encode::{End, Gap, GapForm, Ready};
 use super::members::Slot;
-use super::sub::{Behind, Doing};
+use super::sub::{Behind, Doing, State};
 use super::{Command, Shard};
 use crate::broker::{Loss, Tail, Top, Unavailable};
-use crate::cursor::{CursorText, GapReason, GapStart, Resolved, Seq};
+use crate::cursor::{Cursor, CursorText, GapReason, GapStart, Lineage, Resolved, Seq};
+use crate::message::Keys;
 
 impl Shard {
     /// Finds the start of a new subscriber.
@@ -77,9 +78,11 @@ impl Shard {
         if let Some(opening) = self.behind(slot).and_then(|behind| behind.opening.as_mut()) {
             opening.asked_at = pos;
         }
-        let question = self.hub.broker.tail(keys, n);
+        let question = self.hub.broker.tail(keys.clone(), n);
         let generation = self.generation;
-        self.ask(id, question, move |tail| Command::Tail(generation, tail));
+        self.ask(id, question, move |tail| {
+            Command::Tail(generation, keys, tail)
+        });
     }
 
     pub(super) fn set_doing(&mut self, slot: Slot, doing: Doing) -> Option<u64> {
@@ -123,7 +126,9 @@ impl Shard {
         }
     }
 
-    pub(super) fn on_tail(&mut self, slot: Slot, tail: Result<Tail, Unavailable>) {
+    /// `keys` are those that were asked for; others may have been joined or left
+    /// since.
+    pub(super) fn on_tail(&mut self, slot: Slot, keys: Keys, tail: Result<Tail, Unavailable>) {
         let pos = self.pos;
         let Some(start) = self.start_of(slot) else {
             return;
@@ -141,10 +146,16 @@ impl Shard {
             union
         } else {
             let least = tail.floors.iter().copied().min().unwrap_or(union);
-            let Some(behind) = self.behind(slot) else {
+            let Some(sub) = self.sub(slot) else { return };
+            let State::Behind(behind) = &mut sub.state else {
                 return;
             };
-            behind.floors = tail.floors.into_iter().collect();
+            for (key, owed) in keys.iter().zip(tail.floors) {
+                let own = sub.permit.keys().iter().position(|own| own == key);
+                if let Some(floor) = own.and_then(|own| behind.floors.get_mut(own)) {
+                    floor.owed = floor.owed.max(owed);
+                }
+            }
             least
         };
         self.begin(slot, from.min(pos));
@@ -171,9 +182,17 @@ impl Shard {
 
     /// The start is known: feed from there.
     fn begin(&mut self, slot: Slot, from: Seq) {
+        let (lineage, pos) = (self.lineage.clone(), self.pos);
         let Some(behind) = self.behind(slot) else {
             return;
         };
+        if let Some(opening) = &mut behind.opening {
+            let since = std::mem::take(&mut opening.since);
+            for (floor, since) in behind.floors.iter_mut().zip(since) {
+                let at = since.and_then(|at| place(&lineage, at, pos));
+                floor.raise(at.unwrap_or_default());
+            }
+        }
         behind.cursor = from;
         behind.doing = Doing::Nothing;
         self.feed(slot);
@@ -236,6 +255,7 @@ impl Shard {
             let unit = self.encoder(form).ready(&ready);
             self.append(slot, unit);
             self.tell_drain(slot);
+            self.let_out(slot, opening.held, cursor);
         }
         true
     }
@@ -305,6 +325,15 @@ impl Shard {
     }
 }
 
+/// Where a place of an earlier connection is now; none where nobody knows.
+fn place(lineage: &Lineage, at: Cursor, pos: Seq) -> Option<Seq> {
+    match lineage.resolve(at, pos) {
+        Resolved::At(seq) | Resolved::Ahead(seq) => Some(seq.min(pos)),
+        Resolved::Gap(_, GapStart::After(seq)) => Some(seq.min(pos)),
+        Resolved::Gap(..) => None,
+    }
+}
+
 /// A number that differs from connection to connection.
 pub(super) fn jitter(seed: u64, id: u64) -> u64 {
     let mut mixed = seed ^ id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -317,7 +346,7 @@ impl Behind {
     /// Marks losses as told: no second gap for the same.
     pub(super) fn told(&mut self, number: usize, lost_through: Seq) {
         if let Some(floor) = self.floors.get_mut(number) {
-            *floor = (*floor).max(lost_through);
+            floor.owed = floor.owed.max(lost_through);
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::message::{Keys, Message};
 use crate::policy::Permit;
 
 use super::catchup::UNDECIDED;
+use super::replies::Held;
 
 /// Where a subscriber stands.
 pub(super) enum State {
@@ -33,11 +34,28 @@ pub(super) struct Behind {
     pub(super) doing: Doing,
     /// Some until `$ready` is written.
     pub(super) opening: Option<Opening>,
-    /// Per channel: its messages up to here are not owed (rewind) or were told
-    /// as lost.
-    pub(super) floors: SmallVec<[Seq; 1]>,
+    /// Per key, by number.
+    pub(super) floors: SmallVec<[Floor; 1]>,
     /// The last read ran dry: what is left is in the ring.
     pub(super) dry: bool,
+}
+
+/// From where on a key's messages are owed.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(super) struct Floor {
+    /// Its messages up to here are not owed (rewind, not joined yet) or were told
+    /// as lost.
+    pub(super) owed: Seq,
+    /// It was joined here: up to here, who excluded it did not mean this one.
+    pub(super) joined: Seq,
+}
+
+impl Floor {
+    /// Not joined before `at`.
+    pub(super) fn raise(&mut self, at: Seq) {
+        self.owed = self.owed.max(at);
+        self.joined = self.joined.max(at);
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,6 +80,11 @@ pub(super) struct Opening {
     /// Where the shard stood when the broker was asked where to begin: what
     /// came since is owed, whether or not the answer knew of it.
     pub(super) asked_at: Seq,
+    /// Where each key was joined in an earlier connection, by number; empty: said
+    /// of none.
+    pub(super) since: SmallVec<[Option<Cursor>; 1]>,
+    /// What waits for `$ready`.
+    pub(super) held: Held,
 }
 
 /// A subscriber: subscriptions, outbox, state, and a transport's writer.
@@ -124,6 +147,11 @@ impl Sub {
         };
         let keys = attach.permit.keys().len();
         let expires = attach.permit.expires();
+        let mut since: SmallVec<[Option<Cursor>; 1]> = SmallVec::new();
+        if !attach.since.is_empty() {
+            since.extend(attach.since.into_iter().map(Some));
+            since.resize(keys, None);
+        }
         let behind = Behind {
             cursor: UNDECIDED,
             doing: Doing::Asking,
@@ -131,8 +159,10 @@ impl Sub {
                 start: attach.start,
                 gap: None,
                 asked_at: Seq(0),
+                since,
+                held: Held::default(),
             }),
-            floors: SmallVec::from_elem(Seq(0), keys),
+            floors: SmallVec::from_elem(Floor::default(), keys),
             dry: false,
         };
         Self {
@@ -191,17 +221,30 @@ impl Sub {
         })
     }
 
-    /// The first of the message's targets that it holds, and that key's number
-    /// among its own.
-    pub(super) fn target_of(&self, message: &Message) -> Option<(usize, usize)> {
-        message
-            .targets
-            .iter()
-            .enumerate()
-            .find_map(|(target, key)| {
-                let own = self.keys().iter().position(|own| own == key)?;
-                Some((target, own))
-            })
+    /// True where `message`, read from the log, is not for it. A key excludes from
+    /// where it was joined on; one that was left meanwhile does not any more.
+    pub(super) fn excluded_then(&self, behind: &Behind, message: &Message, seq: Seq) -> bool {
+        message.except.iter().any(|key| match key {
+            Key::Socket(_, id) => *id == self.conn,
+            key => {
+                let number = self.keys().iter().position(|own| own == key);
+                let floor = number.and_then(|number| behind.floors.get(number));
+                floor.is_some_and(|floor| seq > floor.joined)
+            }
+        })
+    }
+
+    /// The first of the message's targets that it held there already, by its number
+    /// in the message.
+    pub(super) fn target_of(&self, message: &Message, seq: Seq) -> Option<usize> {
+        let joined = |own: usize| match &self.state {
+            State::Behind(behind) => behind.floors.get(own).map_or(Seq(0), |floor| floor.joined),
+            State::Live => Seq(0),
+        };
+        message.targets.iter().position(|key| {
+            let own = self.keys().iter().position(|own| own == key);
+            own.is_some_and(|own| seq > joined(own))
+        })
     }
 
     /// True where a message is owed under the floors: one of its targets that
@@ -210,6 +253,6 @@ impl Sub {
         self.keys()
             .iter()
             .zip(&behind.floors)
-            .any(|(key, floor)| seq > *floor && message.targets.contains(key))
+            .any(|(key, floor)| seq > floor.owed && message.targets.contains(key))
     }
 }

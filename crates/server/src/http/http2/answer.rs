@@ -267,6 +267,7 @@ async fn events(
     let subscriber = app.hub.attach(Attach {
         permit: departure.permit,
         start: departure.start,
+        since: Default::default(),
         form: Form::Sse { envelope, chunked }.id(),
         preface: Bytes::new(),
         kind: Kind::Stream,
@@ -276,6 +277,7 @@ async fn events(
             interval: app.comment_interval(),
             timeout: None,
         }),
+        shard: None,
     })?;
     opened(&link).await?;
     let body = body::Reply::events(link, subscriber, departure.place, progress.clone());
