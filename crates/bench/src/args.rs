@@ -20,7 +20,7 @@ pub struct Bench {
     #[arg(long, value_name = "NAME|FILE", default_value = "fanwire")]
     pub(crate) adapter: String,
     /// Measure the server that runs here, instead of starting one
-    #[arg(long, value_name = "http://HOST:PORT")]
+    #[arg(long, value_name = "http[s]://HOST:PORT")]
     pub(crate) url: Option<String>,
     #[command(flatten)]
     pub(crate) options: Options,
@@ -71,6 +71,7 @@ Examples:
   fanwire bench
   fanwire bench fanout --transport ws --clients 1000
   fanwire bench idle --clients 10000
+  fanwire bench fanout --transport ws,ws+tls,ws+h2,ws+h2+tls
   fanwire bench compare fanwire floor floor-batch --scenario fanout --repeats 5
   fanwire bench --url http://127.0.0.1:8000 --adapter mine.toml --pid 1234";
 
@@ -106,6 +107,12 @@ pub(crate) struct Options {
     /// Clients that stop reading (slow)
     #[arg(long, value_name = "N")]
     pub(crate) stalled: Option<u32>,
+    /// Clients that share a connection, on HTTP/2
+    #[arg(long, value_name = "N")]
+    pub(crate) streams: Option<u32>,
+    /// Over TLS, let no client come back with a ticket: every handshake is a full one
+    #[arg(long)]
+    pub(crate) no_tickets: bool,
     /// Do it so often; tables then show the median and the range
     #[arg(long, value_name = "N")]
     pub(crate) repeats: Option<usize>,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::adapter;
+use crate::adapter::{self, Carrier};
 use crate::args::{Bench, Options, Sub};
 use crate::error::{Error, Result};
 use crate::floor;
@@ -74,6 +74,8 @@ fn measure(
         warmup: options.warmup,
         at_once: options.at_once,
         stalled: options.stalled,
+        streams: options.streams,
+        no_tickets: options.no_tickets,
     })?;
     host::raise_files();
     let (about, runs) = run::measure(&plan, this, &Signals::catch()?, !options.quiet, typed())?;
@@ -111,6 +113,11 @@ fn print(about: &About, rows: &[Row], runs: &[Run], options: &Options) {
         );
         print!("{}", report::table(&ratios, &about.columns, style));
     }
+    let carried = report::carried(runs);
+    if !carried.is_empty() {
+        println!("\nAs multiples of the same over HTTP/1.1 in the clear:\n");
+        print!("{}", report::table(&carried, &about.columns, style));
+    }
     println!();
     for (name, value) in about
         .machine
@@ -143,9 +150,14 @@ fn list() -> Result<()> {
     println!("\nServers:");
     for name in adapter::names() {
         let adapter = adapter::find(&name, None)?;
-        let transports: Vec<&str> = adapter.transports.keys().map(String::as_str).collect();
         println!("  {name:16} {}", adapter.about);
-        println!("  {:16} {}", "", transports.join(", "));
+        let own = adapter.transports.iter();
+        let own = own.filter(|(_, one)| one.carrier == Carrier::Plain);
+        for (transport, one) in own {
+            let over: Vec<String> = one.over.iter().map(|over| over.of(transport)).collect();
+            let more = if over.is_empty() { "" } else { ", and " };
+            println!("  {:16} {transport}{more}{}", "", over.join(", "));
+        }
     }
     Ok(())
 }

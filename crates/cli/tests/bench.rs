@@ -11,6 +11,21 @@ use common::{Running, fanwire, until};
 use serde_json::Value;
 
 fn measured(arguments: &str) -> Vec<(String, Value)> {
+    let runs = bare(arguments);
+    for (transport, figures) in &runs {
+        for key in ["lost", "doubled", "out_of_order", "refused"] {
+            assert_eq!(
+                figures[key].as_f64(),
+                Some(0.0),
+                "{key} by {transport}: {figures}"
+            );
+        }
+    }
+    runs
+}
+
+/// What a run brought, of a scenario that counts no faults.
+fn bare(arguments: &str) -> Vec<(String, Value)> {
     let output = Command::new(env!("CARGO_BIN_EXE_fanwire"))
         .arg("bench")
         .args(arguments.split_whitespace())
@@ -24,9 +39,6 @@ fn measured(arguments: &str) -> Vec<(String, Value)> {
     runs.map(|run| {
         assert_eq!(run["error"], Value::Null, "{run}");
         let figures = run["outcome"]["figures"].clone();
-        for key in ["lost", "doubled", "out_of_order", "refused"] {
-            assert_eq!(figures[key].as_f64(), Some(0.0), "{key} in {run}");
-        }
         (run["transport"].as_str().unwrap().to_owned(), figures)
     })
     .collect()
@@ -74,6 +86,68 @@ fn bench_saturates_without_a_fault() {
             "{transport}: {figures}"
         );
     }
+}
+
+/// The transports that go over each of these.
+fn over(transports: &str, carriers: &[&str]) -> String {
+    let each = transports.split(',');
+    let named = each.flat_map(|one| carriers.iter().map(move |over| format!("{one}+{over}")));
+    named.collect::<Vec<_>>().join(",")
+}
+
+#[test]
+fn bench_hears_all_over_tls_and_http2_at_a_pace_and_at_saturation() {
+    let carriers = ["tls", "h2", "h2+tls"];
+    for (load, carriers) in [
+        ("fanout --clients 20 --window 4", &carriers[..]),
+        ("classic --clients 8 --rate 10", &carriers[2..]),
+    ] {
+        let all = over("longpoll,sse,ws", carriers);
+        let runs = measured(&format!("{load} --transport {all}"));
+        let transports: Vec<&str> = runs.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(transports.join(","), all);
+        for (transport, figures) in &runs {
+            assert!(
+                figures["deliveries_per_s"].as_f64() > Some(0.0),
+                "{transport}: {figures}"
+            );
+            assert_eq!(figures["closed"].as_f64(), Some(0.0), "{transport}");
+        }
+    }
+}
+
+#[test]
+fn bench_shares_http2_connections_among_clients() {
+    let all = over("longpoll,sse,ws", &["h2", "h2+tls"]);
+    let runs = measured(&format!(
+        "fanout --clients 20 --window 4 --streams 8 --transport {all}"
+    ));
+    for (transport, figures) in runs {
+        assert!(
+            figures["deliveries_per_s"].as_f64() > Some(0.0),
+            "{transport}: {figures}"
+        );
+    }
+}
+
+#[test]
+fn bench_comes_back_with_tickets_unless_told_not_to() {
+    for (more, least, most) in [("", 30.0, 100.0), ("--no-tickets", 0.0, 0.0)] {
+        let load = format!("storm --clients 20 --at-once 10 {more}");
+        for (transport, figures) in bare(&format!("{load} --transport ws+tls,sse+h2+tls")) {
+            let resumed = figures["resumed_percent"].as_f64().unwrap();
+            assert!(
+                (least..=most).contains(&resumed),
+                "{transport} {more}: {figures}"
+            );
+        }
+    }
+}
+
+#[test]
+fn bench_measures_what_a_server_costs_that_checks_tokens_and_rates() {
+    let runs = measured("classic --clients 8 --rate 10 --adapter fanwire-guarded");
+    assert_eq!(runs.len(), 3);
 }
 
 #[test]

@@ -9,6 +9,10 @@ use crate::error::{Error, Result};
 /// are in `crates/bench/peers`.
 const BUILT_IN: &[(&str, &str)] = &[
     ("fanwire", include_str!("../../peers/fanwire/adapter.toml")),
+    (
+        "fanwire-guarded",
+        include_str!("../../peers/fanwire-guarded/adapter.toml"),
+    ),
     ("floor", include_str!("../../peers/floor/adapter.toml")),
     (
         "floor-batch",

@@ -39,6 +39,9 @@ pub(crate) struct Launch {
     /// `{folder}`: the adapter's folder; `{temp}`: an empty folder.
     pub(crate) command: Vec<String>,
     /// Files written into `{temp}` before it starts, by name.
+    /// Arguments that make it speak TLS instead, where it can.
+    #[serde(default)]
+    pub(crate) tls: Vec<String>,
     #[serde(default)]
     pub(crate) files: BTreeMap<String, String>,
     #[serde(default)]
@@ -63,6 +66,43 @@ pub(crate) enum Kind {
     Poll,
 }
 
+/// What is between a transport and TCP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub(crate) enum Carrier {
+    /// HTTP/1.1.
+    #[default]
+    #[serde(rename = "plain")]
+    Plain,
+    #[serde(rename = "tls")]
+    Tls,
+    /// HTTP/2 with prior knowledge (RFC 9113, 3.3).
+    #[serde(rename = "h2")]
+    Http2,
+    #[serde(rename = "h2+tls")]
+    Http2Tls,
+}
+
+impl Carrier {
+    /// The name of a transport that goes over it.
+    pub(crate) fn of(self, transport: &str) -> String {
+        let carrier = match self {
+            Carrier::Plain => return transport.to_owned(),
+            Carrier::Tls => "tls",
+            Carrier::Http2 => "h2",
+            Carrier::Http2Tls => "h2+tls",
+        };
+        format!("{transport}+{carrier}")
+    }
+
+    pub(crate) const fn is_tls(self) -> bool {
+        matches!(self, Carrier::Tls | Carrier::Http2Tls)
+    }
+
+    pub(crate) const fn is_http2(self) -> bool {
+        matches!(self, Carrier::Http2 | Carrier::Http2Tls)
+    }
+}
+
 /// One way to a server.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -71,6 +111,13 @@ pub(crate) struct Transport {
     /// Whether it is measured when no transport was named.
     #[serde(default = "yes")]
     pub(crate) default: bool,
+    /// What else carries it: each is a transport of its own, named `ws+tls` and
+    /// so on, and is measured where it is named.
+    #[serde(default)]
+    pub(crate) over: Vec<Carrier>,
+    /// What carries this one.
+    #[serde(default)]
+    pub(crate) carrier: Carrier,
     /// Path and query of the stream, or of the first poll.
     pub(crate) path: Template,
     /// Of the polls that follow; the same path where it is left out.
@@ -161,7 +208,7 @@ impl Adapter {
     /// # Errors
     /// What TOML or the rules of this page refuse, with where it stands.
     pub(crate) fn parse(text: &str) -> Result<Adapter> {
-        let adapter: Adapter =
+        let mut adapter: Adapter =
             toml::from_str(text).map_err(|error| Error::new(error.to_string()))?;
         if adapter.transports.is_empty() {
             return Err(Error::new("an adapter needs at least one transport"));
@@ -171,6 +218,23 @@ impl Adapter {
                 .check()
                 .map_err(|error| error.doing(format_args!("transport {name}")))?;
         }
+        let mut others = Vec::new();
+        for (name, transport) in &adapter.transports {
+            for &carrier in transport
+                .over
+                .iter()
+                .filter(|over| **over != Carrier::Plain)
+            {
+                let other = Transport {
+                    default: false,
+                    over: Vec::new(),
+                    carrier,
+                    ..transport.clone()
+                };
+                others.push((carrier.of(name), other));
+            }
+        }
+        adapter.transports.extend(others);
         Ok(adapter)
     }
 }

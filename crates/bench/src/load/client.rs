@@ -1,10 +1,8 @@
 //! One client: a stream or a poll, and perhaps a connection that publishes.
 
 use std::collections::VecDeque;
-use std::os::fd::OwnedFd;
 
 use super::walk::Walk;
-use crate::net::OutBuffer;
 
 /// How far a client is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,27 +87,24 @@ pub(super) enum Stage {
     Open,
 }
 
-/// One connection.
+/// What carries one client's requests of a kind: a connection of its own, or on
+/// HTTP/2 its part of one.
 #[derive(Debug)]
 pub(super) struct Conn {
-    pub(super) fd: OwnedFd,
     pub(super) stage: Stage,
-    pub(super) out: OutBuffer,
-    /// What epoll watches for: reading, writing.
-    pub(super) interest: (bool, bool),
     /// Received, and not done with.
     pub(super) inbox: Vec<u8>,
+    /// Of the answer that comes in on HTTP/2.
+    pub(super) status: u16,
     pub(super) walk: Walk,
 }
 
 impl Conn {
-    pub(super) fn new(fd: OwnedFd) -> Conn {
+    pub(super) fn new() -> Conn {
         Conn {
-            fd,
             stage: Stage::Connecting,
-            out: OutBuffer::default(),
-            interest: (true, true),
             inbox: Vec::new(),
+            status: 0,
             walk: Walk::default(),
         }
     }

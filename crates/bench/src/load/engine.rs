@@ -3,26 +3,24 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use rustix::net::sockopt;
-
-use super::client::{Client, Conn, Phase, Stage};
+use super::client::{Client, Conn, Phase};
 use super::ledger::Ledger;
+use super::link::Link;
 use super::meter::Meter;
 use super::schedule::Schedule;
-use crate::adapter::{Kind, Transport};
+use crate::adapter::Transport;
 use crate::error::{Error, Result};
 use crate::host::Processes;
 use crate::marker::{MAX_SENDERS, Scanner};
-use crate::net::{self, Connect, Poller, Ready};
+use crate::net::{Poller, Ready, Tls};
 use crate::rng::Rng;
 
 /// Bytes read at once.
 const READ: usize = 256 << 10;
 /// Room in front of what is read, for what was left of the last read.
 pub(super) const CARRY: usize = 8 << 10;
-/// A receive buffer that fills soon and still takes a reader's pace (the kernel
-/// doubles it).
-const SMALL_BUFFER: usize = 32 << 10;
+/// More room behind what TLS opens than was read: a record that came before.
+const RECORD: usize = 64 << 10;
 /// Longest wait for what is on its way at the end, in nanoseconds.
 const LONGEST_DRAIN: u64 = 60_000_000_000;
 /// Messages sent in one turn: reading must not wait longer.
@@ -44,6 +42,10 @@ pub(crate) struct Setup {
     pub(crate) server: Option<u32>,
     /// The channel of each client, and whether it publishes.
     pub(crate) clients: Vec<(usize, bool)>,
+    /// Clients that share a connection, on HTTP/2.
+    pub(crate) streams: usize,
+    /// Whether TLS comes back with the server's tickets.
+    pub(crate) tickets: bool,
 }
 
 /// How clients are opened.
@@ -63,16 +65,21 @@ impl Default for Open {
     }
 }
 
-/// The clients and their connections. Client `n` has its stream at `2n`, the
-/// connection that publishes at `2n + 1`.
+/// The clients and their connections. Client `n` has its stream at `2n`, what it
+/// publishes by at `2n + 1`. On HTTP/1.1 each is a connection of its own; on
+/// HTTP/2 both, and those of as many clients as may share it, are on one.
 pub(crate) struct Engine {
     pub(super) setup: Setup,
     pub(super) clients: Vec<Client>,
     pub(super) conns: Vec<Option<Conn>>,
+    pub(super) links: Vec<Option<Link>>,
+    pub(super) tls: Option<Tls>,
     pub(super) channels: Vec<Vec<u8>>,
     pub(super) poller: Poller,
     pub(super) scanner: Scanner,
     pub(super) scratch: Vec<u8>,
+    /// What TLS opened; empty without.
+    pub(super) plain: Vec<u8>,
     pub(super) wire: Vec<u8>,
     pub(super) message: Vec<u8>,
     /// Clients that became ready since it was last emptied.
@@ -86,7 +93,7 @@ pub(crate) struct Engine {
     pub(crate) ledger: Ledger,
     pub(crate) meter: Meter,
     pub(crate) rng: Rng,
-    connects: usize,
+    pub(super) connects: usize,
     ready: Vec<Ready>,
     start: Instant,
     /// How late sends were, at worst, in nanoseconds.
@@ -102,9 +109,25 @@ impl Engine {
         let names = channels.iter().max().map_or(0, |most| most + 1);
         let mut conns = Vec::new();
         conns.resize_with(2 * setup.clients.len(), || None);
+        let mut links = Vec::new();
+        links.resize_with(2 * setup.clients.len(), || None);
+        let carrier = setup.transport.carrier;
+        let tickets = if setup.tickets {
+            2 * setup.clients.len()
+        } else {
+            0
+        };
+        let protocol = if carrier.is_http2() { "h2" } else { "http/1.1" };
+        let tls = carrier.is_tls().then(|| Tls::new(protocol, tickets));
         Ok(Engine {
             clients: sends.iter().map(|&sends| Client::new(sends)).collect(),
             conns,
+            links,
+            plain: match carrier.is_tls() {
+                true => vec![0; CARRY + READ + RECORD],
+                false => Vec::new(),
+            },
+            tls: tls.transpose()?,
             channels: (0..names)
                 .map(|n| format!("bench-{}-{n}", setup.tag).into_bytes())
                 .collect(),
@@ -183,8 +206,8 @@ impl Engine {
 
     /// Cuts a client off, without a word. It keeps its cursor.
     pub(crate) fn cut(&mut self, client: u32) {
-        self.conns[2 * client as usize] = None;
-        self.conns[2 * client as usize + 1] = None;
+        self.drop_conn(2 * client as usize);
+        self.drop_conn(2 * client as usize + 1);
         let one = &mut self.clients[client as usize];
         (one.phase, one.resuming, one.stalled) = (Phase::Off, true, false);
     }
@@ -224,7 +247,7 @@ impl Engine {
     pub(crate) fn stall(&mut self, client: u32, stalled: bool) -> Result<()> {
         let one = &mut self.clients[client as usize];
         (one.stalled, one.counts) = (stalled, false);
-        self.update_interest(2 * client as usize)
+        self.update_interest(self.link_of(2 * client as usize))
     }
 
     /// Streams remember their cursor from now on, as a client that means to
@@ -325,73 +348,6 @@ impl Engine {
         Ok(())
     }
 
-    fn serve(&mut self, event: Ready) -> Result<()> {
-        let id = event.token as usize;
-        let Some(conn) = &mut self.conns[id] else {
-            return Ok(());
-        };
-        if conn.stage == Stage::Connecting {
-            if !event.write {
-                return Ok(());
-            }
-            if let Err(error) = sockopt::socket_error(&conn.fd)? {
-                return Err(Error::from(error).doing("connecting"));
-            }
-            return self.connected(id);
-        }
-        if event.write {
-            if conn.out.flush(&conn.fd).is_err() {
-                return self.lost(id);
-            }
-            self.update_interest(id)?;
-        }
-        if event.read && self.conns[id].as_ref().is_some_and(|conn| conn.interest.0) {
-            self.read(id)?;
-        }
-        Ok(())
-    }
-
-    pub(super) fn connect(&mut self, id: usize) -> Result<()> {
-        let how = Connect {
-            index: self.connects,
-            receive_buffer: (self.small_buffers && id.is_multiple_of(2)).then_some(SMALL_BUFFER),
-        };
-        self.connects += 1;
-        let fd = net::connect(self.setup.addr, how)?;
-        self.poller.add(&fd, id as u64, true, true)?;
-        self.conns[id] = Some(Conn::new(fd));
-        Ok(())
-    }
-
-    /// The connection is made: the first request goes out.
-    fn connected(&mut self, id: usize) -> Result<()> {
-        if let Some(conn) = &mut self.conns[id] {
-            conn.stage = Stage::Head;
-        }
-        let client = (id / 2) as u32;
-        if !id.is_multiple_of(2) {
-            self.pump_posts(client)?;
-        } else if self.setup.transport.kind == Kind::Poll {
-            self.send_poll(client)?;
-        } else {
-            self.send_stream_request(client)?;
-        }
-        self.update_interest(id)
-    }
-
-    /// Watches for what the connection needs now.
-    pub(super) fn update_interest(&mut self, id: usize) -> Result<()> {
-        let stalled = id.is_multiple_of(2) && self.clients[id / 2].stalled;
-        if let Some(conn) = &mut self.conns[id] {
-            let wants = (!stalled, !conn.out.is_empty());
-            if wants != conn.interest {
-                conn.interest = wants;
-                self.poller.modify(&conn.fd, id as u64, wants.0, wants.1)?;
-            }
-        }
-        Ok(())
-    }
-
     pub(super) fn client_ready(&mut self, client: u32) {
         let now = self.now();
         let one = &mut self.clients[client as usize];
@@ -400,29 +356,6 @@ impl Engine {
         self.opened.push(client);
         if first {
             self.ledger.join(client);
-        }
-    }
-
-    /// The server ended a connection, or it broke.
-    pub(super) fn lost(&mut self, id: usize) -> Result<()> {
-        self.conns[id] = None;
-        let one = &mut self.clients[id / 2];
-        if !id.is_multiple_of(2) {
-            // A server may end a kept connection between two answers; what was
-            // under way then has no outcome, and stays counted as sent.
-            one.posting = None;
-            return self.connect(id);
-        }
-        match one.phase {
-            Phase::Opening => Err(Error::new(
-                "the server closed a connection before the client was subscribed",
-            )),
-            Phase::Ready if self.setup.transport.kind == Kind::Poll => self.connect(id),
-            _ => {
-                one.phase = Phase::Off;
-                self.meter.counters.closed += 1;
-                Ok(())
-            }
         }
     }
 }

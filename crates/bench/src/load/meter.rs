@@ -25,6 +25,9 @@ pub(crate) struct Counters {
     pub(crate) closed: u64,
     /// Polls answered with an error.
     pub(crate) failed: u64,
+    /// TLS handshakes, and those that a ticket made short.
+    pub(crate) handshakes: u64,
+    pub(crate) resumed: u64,
 }
 
 /// What a window of time took.
@@ -113,6 +116,8 @@ impl Meter {
                 refused: b.refused - a.refused,
                 closed: b.closed - a.closed,
                 failed: b.failed - a.failed,
+                handshakes: b.handshakes - a.handshakes,
+                resumed: b.resumed - a.resumed,
             },
             server_cpu: end
                 .server_cpu

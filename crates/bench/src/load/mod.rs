@@ -5,6 +5,8 @@
 //! | file | what it does |
 //! |---|---|
 //! | [`engine`] | the loop; opening, cutting, stalling clients |
+//! | [`wire`] | connections: made, read, written, lost |
+//! | [`link`] [`http2`] | one TCP connection, with TLS and HTTP/2 where there are |
 //! | [`send`] | requests, messages and posts |
 //! | [`receive`] | heads, frames, streams and polls |
 //! | [`walk`] | frames of a WebSocket, as far as pings need it |
@@ -14,12 +16,15 @@
 
 mod client;
 mod engine;
+mod http2;
 mod ledger;
+mod link;
 mod meter;
 mod receive;
 mod schedule;
 mod send;
 mod walk;
+mod wire;
 
 pub(crate) use engine::{Engine, Open, Setup};
 pub(crate) use meter::{Spent, histogram, micros};

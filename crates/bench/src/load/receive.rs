@@ -1,7 +1,8 @@
 //! What a client receives: heads, frames, streams, answers.
 
+use std::borrow::Cow;
+
 use memchr::memmem;
-use rustix::io::Errno;
 
 use super::client::{Client, Phase, Stage};
 use super::engine::{CARRY, Engine};
@@ -14,53 +15,114 @@ use crate::http;
 const MAX_OPENING: usize = 1 << 20;
 /// How often a poll's step of opening is repeated.
 const MAX_TRIES: u32 = 100;
+/// Longest body of an answer on HTTP/2.
+const MAX_ANSWER: usize = 64 << 20;
 /// Polls answered with an error, in all, before a run is given up.
 const MAX_FAILED: u64 = 10_000;
 
 impl Engine {
-    /// Reads once from a connection that has something.
-    pub(super) fn read(&mut self, id: usize) -> Result<()> {
-        let Some(conn) = &mut self.conns[id] else {
-            return Ok(());
-        };
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let result = match rustix::io::read(&conn.fd, &mut scratch[CARRY..]) {
-            Ok(0) => self.ended(id),
-            Ok(got) => {
-                self.meter.counters.down += got as u64;
-                self.meter.counters.reads += 1;
-                self.received(id, &mut scratch, got)
-            }
-            Err(Errno::AGAIN | Errno::INTR) => Ok(()),
-            Err(_) => self.lost(id),
-        };
-        self.scratch = scratch;
-        result
-    }
-
-    /// `got` bytes stand in `scratch` from `CARRY` on.
-    fn received(&mut self, id: usize, scratch: &mut [u8], got: usize) -> Result<()> {
+    /// Bytes of HTTP/1.1, or of a stream's body, stand between these places;
+    /// what is in front of them is not needed any more.
+    pub(super) fn received(
+        &mut self,
+        id: usize,
+        bytes: &mut [u8],
+        from: usize,
+        to: usize,
+    ) -> Result<()> {
         let client = (id / 2) as u32;
-        if !id.is_multiple_of(2) {
-            return self.answers(id, &scratch[CARRY..CARRY + got], false);
-        }
-        if self.setup.transport.kind == Kind::Poll {
-            return self.answers(id, &scratch[CARRY..CARRY + got], false);
+        if !id.is_multiple_of(2) || self.setup.transport.kind == Kind::Poll {
+            return self.answers(id, &bytes[from..to], false);
         }
         let opening = self.clients[client as usize].phase == Phase::Opening;
         let Some(conn) = &mut self.conns[id] else {
             return Ok(());
         };
         if opening {
-            conn.inbox.extend_from_slice(&scratch[CARRY..CARRY + got]);
+            conn.inbox.extend_from_slice(&bytes[from..to]);
             return self.opening(client);
         }
-        let carry = conn.inbox.len();
-        let from = CARRY - carry;
-        scratch[from..CARRY].copy_from_slice(&conn.inbox);
-        self.frames(client, &scratch[CARRY..CARRY + got])?;
-        self.scan(client, &scratch[from..CARRY + got]);
+        let begin = from - conn.inbox.len();
+        bytes[begin..from].copy_from_slice(&conn.inbox);
+        self.frames(client, &bytes[from..to])?;
+        self.scan(client, &bytes[begin..to]);
         Ok(())
+    }
+
+    /// The head of an answer came on HTTP/2.
+    pub(super) fn answered(&mut self, id: usize, status: u16) -> Result<()> {
+        let Some(conn) = &mut self.conns[id] else {
+            return Ok(());
+        };
+        conn.status = status;
+        conn.inbox.clear();
+        if self.is_stream(id) && status == 200 {
+            if let Some(conn) = &mut self.conns[id] {
+                conn.stage = Stage::Open;
+            }
+            return self.opening((id / 2) as u32);
+        }
+        Ok(())
+    }
+
+    /// A piece of an answer's body came on HTTP/2.
+    pub(super) fn more(
+        &mut self,
+        id: usize,
+        bytes: &mut [u8],
+        from: usize,
+        to: usize,
+    ) -> Result<()> {
+        let streams = self.is_stream(id);
+        match &mut self.conns[id] {
+            Some(conn) if streams && conn.stage == Stage::Open => {
+                self.received(id, bytes, from, to)
+            }
+            Some(conn) if conn.inbox.len() + to - from <= MAX_ANSWER => {
+                conn.inbox.extend_from_slice(&bytes[from..to]);
+                Ok(())
+            }
+            Some(_) => Err(Error::new("an answer is over 64 MiB")),
+            None => Ok(()),
+        }
+    }
+
+    /// An answer is whole on HTTP/2.
+    pub(super) fn whole(&mut self, id: usize) -> Result<()> {
+        let (client, streams) = ((id / 2) as u32, self.is_stream(id));
+        let Some(conn) = &mut self.conns[id] else {
+            return Ok(());
+        };
+        let mut body = std::mem::take(&mut conn.inbox);
+        if streams {
+            return match conn.stage {
+                Stage::Open => self.lost(id),
+                _ => Err(refusal(conn.status, &body)),
+            };
+        }
+        let answer = http::Answer {
+            status: conn.status,
+            head: b"",
+            body: Cow::Borrowed(&body),
+            len: body.len(),
+            close: false,
+        };
+        match id.is_multiple_of(2) {
+            true => self.polled(client, &answer)?,
+            false => self.posted(client, &answer)?,
+        }
+        body.clear();
+        if let Some(conn) = &mut self.conns[id] {
+            conn.inbox = body;
+        }
+        match id.is_multiple_of(2) {
+            true => self.send_poll(client),
+            false => self.pump_posts(client),
+        }
+    }
+
+    fn is_stream(&self, id: usize) -> bool {
+        id.is_multiple_of(2) && self.setup.transport.kind != Kind::Poll
     }
 
     /// A stream that is being opened: the head, then each step, then ready.
@@ -258,7 +320,7 @@ impl Engine {
                 self.posted((id / 2) as u32, &answer)?;
             }
             if !goes_on {
-                self.conns[id] = None;
+                self.drop_conn(id);
                 return self.connect(id);
             }
             if id.is_multiple_of(2) {
@@ -340,7 +402,7 @@ impl Engine {
     }
 
     /// The server closed its side.
-    fn ended(&mut self, id: usize) -> Result<()> {
+    pub(super) fn ended(&mut self, id: usize) -> Result<()> {
         let poll = id.is_multiple_of(2) && self.setup.transport.kind == Kind::Poll;
         if poll || !id.is_multiple_of(2) {
             let waits = self.conns[id]

@@ -163,7 +163,7 @@ impl Engine {
         if let Some((seq, request)) = one.posts.pop_front() {
             one.posting = Some(seq);
             self.meter.counters.requests += 1;
-            self.write(id, &request)?;
+            self.request(id, &request)?;
         }
         Ok(())
     }
@@ -192,7 +192,7 @@ impl Engine {
         }
         wire.extend_from_slice(b"\r\n");
         self.meter.counters.requests += 1;
-        let done = self.write(2 * client as usize, &wire);
+        let done = self.request(2 * client as usize, &wire);
         self.wire = wire;
         done
     }
@@ -237,22 +237,8 @@ impl Engine {
             }
         }
         self.meter.counters.requests += 1;
-        let done = self.write(2 * client as usize, &wire);
+        let done = self.request(2 * client as usize, &wire);
         self.wire = wire;
         done
-    }
-
-    fn write(&mut self, id: usize, bytes: &[u8]) -> Result<()> {
-        let Some(conn) = &mut self.conns[id] else {
-            return Ok(());
-        };
-        self.meter.counters.up += bytes.len() as u64;
-        if conn.out.write(&conn.fd, bytes).is_err() {
-            return self.lost(id);
-        }
-        if !conn.out.is_empty() {
-            self.update_interest(id)?;
-        }
-        Ok(())
     }
 }

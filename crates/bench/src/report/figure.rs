@@ -164,6 +164,12 @@ const CATALOGUE: &[Def] = &[
         "99 of 100 clients were subscribed faster than this",
     ),
     d(
+        "resumed_percent",
+        "resumed %",
+        Neither,
+        "TLS handshakes that a ticket made short",
+    ),
+    d(
         "cpu_us_per_connect",
         "CPU µs/connect",
         Less,

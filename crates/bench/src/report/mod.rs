@@ -14,6 +14,6 @@ pub(crate) use figure::def;
 pub(crate) use html::page;
 pub(crate) use json::json;
 pub(crate) use outcome::{About, Outcome, Run};
-pub(crate) use ratio::ratios;
+pub(crate) use ratio::{carried, ratios};
 pub(crate) use summary::{Row, rows};
 pub(crate) use table::{Style, table};

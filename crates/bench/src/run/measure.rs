@@ -85,6 +85,7 @@ fn one(
         Some(_) => None,
         None => Some(Server::start(
             &target.adapter,
+            target.adapter.transports[transport].carrier.is_tls(),
             plan.cpus.server,
             this,
             signals,

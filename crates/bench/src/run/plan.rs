@@ -14,6 +14,8 @@ const MAX_CLIENTS: u32 = 100_000;
 const MAX_PAYLOAD: usize = 64 << 10;
 const MAX_SECONDS: f64 = 600.0;
 const MAX_REPEATS: usize = 100;
+/// Each may have two streams open, and servers like to allow a hundred.
+const MAX_STREAMS: u32 = 50;
 
 /// What was asked for, before it was looked at.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +39,8 @@ pub(crate) struct Wish {
     pub(crate) warmup: Option<f64>,
     pub(crate) at_once: Option<u32>,
     pub(crate) stalled: Option<u32>,
+    pub(crate) streams: Option<u32>,
+    pub(crate) no_tickets: bool,
 }
 
 /// One server to measure.
@@ -54,6 +58,7 @@ pub(crate) struct Target {
 pub(crate) struct At {
     pub(crate) addr: SocketAddr,
     pub(crate) host: String,
+    pub(crate) tls: bool,
     pub(crate) pid: Option<u32>,
 }
 
@@ -139,6 +144,8 @@ fn params(wish: &Wish, scenario: &dyn Scenario) -> Result<Params> {
     params.warmup = wish.warmup.unwrap_or(params.warmup);
     params.at_once = wish.at_once.unwrap_or(params.at_once);
     params.stalled = wish.stalled.unwrap_or(params.stalled);
+    params.streams = wish.streams.unwrap_or(params.streams);
+    params.tickets = !wish.no_tickets;
     let knobs = scenario.knobs();
     let given = [
         ("rate", wish.rate.is_some()),
@@ -188,6 +195,14 @@ fn params(wish: &Wish, scenario: &dyn Scenario) -> Result<Params> {
             (1..=10_000).contains(&params.at_once),
             "--at-once is 1 to 10,000",
         ),
+        (
+            (1..=MAX_STREAMS).contains(&params.streams),
+            "--streams is 1 to 50",
+        ),
+        (
+            params.streams == 1 || params.stalled == 0,
+            "a client that stalls needs a connection of its own: --streams 1",
+        ),
     ];
     for (holds, says) in rules {
         if !holds {
@@ -232,6 +247,15 @@ fn target(server: &str, scenario: &dyn Scenario, wish: &Wish) -> Result<Target> 
             .collect(),
     };
     transports.dedup();
+    if let Some(at) = &at {
+        transports.retain(|name| adapter.transports[name].carrier.is_tls() == at.tls);
+    } else if adapter
+        .server
+        .as_ref()
+        .is_some_and(|launch| launch.tls.is_empty())
+    {
+        transports.retain(|name| !adapter.transports[name].carrier.is_tls());
+    }
     let sends = scenario
         .clients(&scenario.defaults())
         .iter()
@@ -255,9 +279,11 @@ fn target(server: &str, scenario: &dyn Scenario, wish: &Wish) -> Result<Target> 
 }
 
 fn at(url: &str, wish: &Wish) -> Result<At> {
-    let Some(rest) = url.strip_prefix("http://") else {
+    let plain = url.strip_prefix("http://").map(|rest| (rest, false));
+    let found = plain.or_else(|| Some((url.strip_prefix("https://")?, true)));
+    let Some((rest, tls)) = found else {
         return Err(Error::new(format_args!(
-            "{url}: only http:// can be measured; TLS would cost the load generator more than the server"
+            "{url}: only http:// and https:// can be measured"
         )));
     };
     let host = rest.trim_end_matches('/').to_owned();
@@ -268,7 +294,7 @@ fn at(url: &str, wish: &Wish) -> Result<At> {
     }
     let with_port = match host.rsplit_once(':') {
         Some((_, port)) if port.parse::<u16>().is_ok() => host.clone(),
-        _ => format!("{host}:80"),
+        _ => format!("{host}:{}", if tls { 443 } else { 80 }),
     };
     let addr = with_port
         .to_socket_addrs()
@@ -283,6 +309,7 @@ fn at(url: &str, wish: &Wish) -> Result<At> {
     Ok(At {
         addr,
         host,
+        tls,
         pid: wish.pid,
     })
 }
@@ -332,7 +359,12 @@ mod tests {
     fn what_cannot_be_measured_is_refused_with_what_can() {
         for (scenario, server, says) in [
             ("classic", "floor=http://192.0.2.1:80", "--allow-remote"),
-            ("classic", "floor=https://127.0.0.1", "only http://"),
+            (
+                "classic",
+                "floor=https://127.0.0.1",
+                "nothing of floor suits",
+            ),
+            ("classic", "floor=ftp://127.0.0.1", "only http://"),
             ("classic", "nobody", "no adapter is called"),
             ("classics", "floor", "classic, fanout"),
             ("idle", "floor", "--window means nothing in idle"),

@@ -33,13 +33,14 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Starts an adapter's server, on one CPU if given, and waits until it
-    /// accepts connections.
+    /// Starts an adapter's server, with TLS if asked for, on one CPU if given,
+    /// and waits until it accepts connections.
     ///
     /// # Errors
     /// It cannot be started, or ended at once; with the end of what it said.
     pub(super) fn start(
         adapter: &Adapter,
+        tls: bool,
         cpu: Option<usize>,
         this: &[String],
         signals: &Signals,
@@ -57,7 +58,9 @@ impl Server {
             fs::write(temp.join(name), words.fill(text)?)?;
         }
         let log = File::create(temp.join("log"))?;
-        let mut command = words.command(&launch.command, adapter)?;
+        let more = launch.tls.iter().filter(|_| tls);
+        let line: Vec<String> = launch.command.iter().chain(more).cloned().collect();
+        let mut command = words.command(&line, adapter)?;
         for (name, value) in &launch.env {
             command.env(name, words.fill(value)?);
         }

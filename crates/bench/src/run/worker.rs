@@ -104,6 +104,8 @@ fn perform(job: Job, say: &mut scenario::Say<'_>) -> Result<Outcome> {
         tag: job.tag,
         server: job.server,
         clients,
+        streams: job.params.streams as usize,
+        tickets: job.params.tickets,
     })?;
     scenario.run(&mut engine, &job.params, say)
 }

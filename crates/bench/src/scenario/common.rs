@@ -213,6 +213,13 @@ pub(super) fn own_cost(spent: &Spent, outcome: &mut Outcome) {
     }
 }
 
+/// How many of the TLS handshakes a ticket made short; nothing without TLS.
+pub(super) fn resumed(spent: &Spent, outcome: &mut Outcome) {
+    let counters = spent.counters;
+    let share = counters.resumed as f64 / counters.handshakes as f64;
+    outcome.set("resumed_percent", 100.0 * share);
+}
+
 /// What these clients lost, heard twice or too late; what was refused.
 pub(super) fn faults(
     engine: &mut Engine,

@@ -1,6 +1,6 @@
 //! Subscribers that hear nothing.
 
-use super::common::{nanos, opening, own_cost};
+use super::common::{nanos, opening, own_cost, resumed};
 use super::{Params, Say, Scenario};
 use crate::error::{Error, Result};
 use crate::load::{Engine, Open, Schedule};
@@ -49,6 +49,7 @@ impl Scenario for Idle {
             "connects_per_s",
             "connect_p50_ms",
             "connect_p99_ms",
+            "resumed_percent",
             "cpu_us_per_connect",
             "idle_cpu_percent",
             "server_mib",
@@ -76,6 +77,7 @@ impl Scenario for Idle {
         let count = f64::from(params.clients);
         outcome.set("connects_per_s", count / spent.seconds);
         opening(engine, FIRST..engine.count(), &mut outcome);
+        resumed(&spent, &mut outcome);
         own_cost(&spent, &mut outcome);
         settle(engine)?;
         let after = memory(engine)?;

@@ -24,6 +24,10 @@ pub(crate) struct Params {
     pub(crate) at_once: u32,
     /// Clients that stop to read.
     pub(crate) stalled: u32,
+    /// Clients that share a connection on HTTP/2, 1 to 50.
+    pub(crate) streams: u32,
+    /// TLS: who comes back shows the ticket that it was given.
+    pub(crate) tickets: bool,
 }
 
 impl Default for Params {
@@ -38,6 +42,8 @@ impl Default for Params {
             warmup: 2.0,
             at_once: 64,
             stalled: 0,
+            streams: 1,
+            tickets: true,
         }
     }
 }

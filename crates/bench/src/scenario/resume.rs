@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 
 use super::common::{faults, nanos, open_all, opening, own_cost, share_rate};
 use super::{Params, Say, Scenario};
-use crate::adapter::Transport;
+use crate::adapter::{Carrier, Transport};
 use crate::error::Result;
 use crate::load::{Engine, Schedule, histogram};
 use crate::report::Outcome;
@@ -69,7 +69,7 @@ impl Scenario for Resume {
     }
 
     fn suits(&self, transport: &Transport) -> bool {
-        transport.resume.is_some()
+        transport.resume.is_some() && transport.carrier == Carrier::Plain
     }
 
     fn run(&self, engine: &mut Engine, params: &Params, say: &mut Say<'_>) -> Result<Outcome> {

@@ -1,6 +1,6 @@
 //! Everybody connects at once.
 
-use super::common::{opening_times, own_cost};
+use super::common::{opening_times, own_cost, resumed};
 use super::{Params, Say, Scenario};
 use crate::error::Result;
 use crate::load::{Engine, Open, histogram};
@@ -42,6 +42,7 @@ impl Scenario for Storm {
             "connects_per_s",
             "connect_p50_ms",
             "connect_p99_ms",
+            "resumed_percent",
             "cpu_us_per_connect",
             "server_cpu_percent",
             "server_mib",
@@ -81,6 +82,7 @@ impl Scenario for Storm {
         let spent = engine.meter.end(engine.now());
         outcome.set("connects_per_s", connects / spent.seconds);
         opening_times(&took, &mut outcome);
+        resumed(&spent, &mut outcome);
         if let Some(cpu) = spent.server_cpu {
             outcome.set("cpu_us_per_connect", 1e6 * cpu / connects);
             outcome.set("server_cpu_percent", 100.0 * cpu / spent.seconds);
