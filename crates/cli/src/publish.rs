@@ -70,6 +70,7 @@ enum Kind {
 pub(crate) fn run(args: Publish) -> Result<(), Failure> {
     let publisher = Publisher::new(PublishOptions {
         api_key: args.server.api_key()?,
+        token: args.server.token(),
         backoff: ServerOptions::backoff(),
         ..PublishOptions::new(args.server.url.clone())
     })

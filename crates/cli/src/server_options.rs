@@ -2,16 +2,19 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use fanwire_client::{Backoff, Error};
+use fanwire_client::{Backoff, Error, TokenSource};
 
 use crate::failure::Failure;
 
 /// Largest key file; what is longer is not a key.
 const KEY_FILE: u64 = 4096;
+
+/// Largest token file: twice the longest token.
+const TOKEN_FILE: u64 = 16 * 1024;
 
 /// Where the server is and what to show it.
 #[derive(Args)]
@@ -23,9 +26,35 @@ pub(crate) struct ServerOptions {
     /// A file that holds the API key; without it FANWIRE_API_KEY is used
     #[arg(long, value_name = "FILE")]
     api_key_file: Option<PathBuf>,
+    /// A user's token. Other users of the machine can read flags: prefer the
+    /// variable or the file
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "FANWIRE_TOKEN",
+        hide_env_values = true
+    )]
+    #[arg(conflicts_with = "api_key_file")]
+    token: Option<String>,
+    /// A file that holds the token; read again whenever the token has ended
+    #[arg(long, value_name = "FILE", conflicts_with = "api_key_file")]
+    token_file: Option<PathBuf>,
 }
 
 impl ServerOptions {
+    /// The user's token, if there is one.
+    pub(crate) fn token(&self) -> Option<TokenSource> {
+        if let Some(path) = self.token_file.clone() {
+            // Small, and on a disk: not worth a thread.
+            return Some(TokenSource::new(move || {
+                std::future::ready(read(&path, TOKEN_FILE))
+            }));
+        }
+        let token = self.token.as_deref().map(str::trim);
+        let token = token.filter(|token| !token.is_empty());
+        token.map(TokenSource::fixed)
+    }
+
     /// The API key, if there is one. There is no flag for it: other users of
     /// the machine can read flags.
     pub(crate) fn api_key(&self) -> Result<Option<String>, Failure> {
@@ -34,17 +63,7 @@ impl ServerOptions {
                 .ok()
                 .filter(|key| !key.is_empty()));
         };
-        let mut text = String::new();
-        File::open(path)
-            .and_then(|file| file.take(KEY_FILE).read_to_string(&mut text))
-            .map_err(|error| {
-                Failure::new(format_args!("cannot read {}: {error}", path.display()))
-            })?;
-        let key = text.trim();
-        match key.is_empty() {
-            true => Err(Failure::new(format_args!("{} is empty", path.display()))),
-            false => Ok(Some(key.to_owned())),
-        }
+        read(path, KEY_FILE).map(Some).map_err(Failure::new)
     }
 
     /// What ended a command, in words for whoever typed it.
@@ -64,5 +83,17 @@ impl ServerOptions {
             max: Duration::from_secs(5),
             ..Backoff::default()
         }
+    }
+}
+
+/// The one word of a small file.
+fn read(path: &Path, most: u64) -> Result<String, String> {
+    let mut text = String::new();
+    File::open(path)
+        .and_then(|file| file.take(most).read_to_string(&mut text))
+        .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    match text.trim() {
+        "" => Err(format!("{} is empty", path.display())),
+        word => Ok(word.to_owned()),
     }
 }

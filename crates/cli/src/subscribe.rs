@@ -25,6 +25,7 @@ Examples:
   fanwire sub logs --transport sse --rewind 20
   fanwire sub logs --cursor-file logs.cursor >> logs.txt   # goes on where it was killed
   fanwire sub news --after earliest --count 10
+  fanwire sub news --token-file ada.token   # read again when the token has ended
 
 With --cursor-file the cursor is written after the line: a kill loses no line, and
 repeats at most the one that it fell upon.")]
@@ -139,6 +140,7 @@ impl Subscribe {
             transport,
             start,
             api_key: self.server.api_key()?,
+            token: self.server.token(),
             backoff: ServerOptions::backoff(),
             ..SubscribeOptions::new(self.server.url.clone(), self.channels.iter().cloned())
         })

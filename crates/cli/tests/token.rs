@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{Ended, fanwire, fresh, run, serve_on};
+use common::{Ended, Running, fanwire, fresh, run, serve_on};
 
 /// A folder of this test's own.
 fn folder(name: &str) -> PathBuf {
@@ -258,5 +258,68 @@ fn a18_an_api_key_is_configured_by_its_hash_and_shown_nowhere() {
         assert!(ended.stderr.contains(part), "{}", ended.stderr);
         assert!(!ended.stderr.contains(&hash[7..]) && !ended.stderr.contains(key));
         assert!(!ended.stderr.contains(&"g".repeat(20)));
+    }
+}
+
+/// `us`, whose tokens end to the second.
+const ISSUER: &str = "us:secret=0123456789abcdef0123456789abcdef,us:leeway=0s";
+
+fn short(secret: &Path, ttl: &str) -> String {
+    let rights = ["--subscribe=news", "--publish=news"];
+    made(
+        &[
+            &["--sub=ada", "--ttl", ttl, "--key", text(secret)][..],
+            &rights,
+        ]
+        .concat(),
+    )
+}
+
+#[test]
+fn a13_pub_and_sub_show_a_token_and_come_back_with_the_next_one() {
+    let folder = folder("token-renewed");
+    let (secret, file) = (folder.join("secret"), folder.join("token"));
+    fs::write(&secret, "0123456789abcdef0123456789abcdef").unwrap();
+    let mut command = fanwire(&["--issuer", ISSUER]);
+    let served = serve_on(0, &mut command);
+    fs::write(&file, short(&secret, "2s")).unwrap();
+    let url = ["--url", &served.url];
+    let subs: Vec<Running> = ["ws", "sse", "poll"]
+        .into_iter()
+        .map(|transport| {
+            let args = ["sub", "news", "--transport", transport, "--after=earliest"];
+            let file = ["--token-file", text(&file)];
+            Running::start(&mut fanwire(&[&args[..], &url, &file].concat()))
+        })
+        .collect();
+    let long = short(&secret, "1h");
+    let publish = |data: &str| {
+        let mut command = fanwire(&[&["pub", "news", data][..], &url].concat());
+        let ended: Ended = command.env("FANWIRE_TOKEN", &long).output().unwrap().into();
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    };
+    publish("one");
+    // All of them are told that it has ended while the file still holds it.
+    for sub in &subs {
+        sub.hears("expired");
+    }
+    fs::write(&file, &long).unwrap();
+    publish("two");
+    for sub in &subs {
+        assert_eq!(sub.lines(2), ["one", "two"]);
+    }
+
+    // A token alone has no successor.
+    let ended = run(&[&["sub", "news", "--token", &short(&secret, "1s")][..], &url].concat());
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.stderr.contains("token_expired"), "{}", ended.stderr);
+    for wrong in [
+        &["pub", "news", "x"][..],
+        &["pub", "news", "x", "--token=eyJ.eyJ.MARKED"],
+        &["sub", "news", "--token=MARKED\u{e9}"],
+    ] {
+        let ended = run(&[wrong, &url].concat());
+        assert_eq!(ended.code, Some(1), "{wrong:?}");
+        assert!(!ended.stderr.contains("MARKED"), "{}", ended.stderr);
     }
 }

@@ -4,6 +4,9 @@ use std::fmt;
 
 use fanwire_proto::ws::CloseCode;
 
+/// The code of a token that has ended.
+pub(crate) const EXPIRED: &str = "token_expired";
+
 /// A server's no, in HTTP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -19,6 +22,12 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// Whether the token that was shown has ended.
+    #[must_use]
+    pub fn is_expired(&self) -> bool {
+        self.code == EXPIRED
+    }
+
     /// Whether the same request may be taken later: 408, 425, 429 and 5xx.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
@@ -43,6 +52,8 @@ pub enum Error {
     /// The connection could not be made or was lost. A publish may or may not
     /// have been taken.
     Connection(String),
+    /// No token could be had from the supplier; in its words.
+    Token(String),
     /// What came back is not the protocol: wrong address, or something between.
     Protocol(String),
 }
@@ -53,7 +64,7 @@ impl Error {
     pub const fn is_retryable(&self) -> bool {
         match self {
             Self::Refused(refusal) => refusal.is_retryable(),
-            Self::Connection(_) => true,
+            Self::Connection(_) | Self::Token(_) => true,
             Self::Config(_) | Self::Closed { .. } | Self::Protocol(_) => false,
         }
     }
@@ -74,6 +85,7 @@ impl fmt::Display for Error {
                 )
             }
             Self::Connection(why) => write!(f, "connection: {why}"),
+            Self::Token(why) => write!(f, "no token: {why}"),
             Self::Protocol(why) => write!(f, "not the answer of a Fanwire server: {why}"),
         }
     }

@@ -8,6 +8,7 @@
 //! | [`session`] | the state machine of a subscription: what to request, how long to wait, what is new. Pure: no sockets, no clock, no randomness |
 //! | [`subscriber`] | the session on a socket: `next().await` |
 //! | [`publisher`] | one message, or the same message until it is kept |
+//! | [`proof`] | what it shows of itself: a key, a token, where the next token comes from |
 //! | [`error`] | what ends a subscription or a publish |
 //!
 //! ```no_run
@@ -28,6 +29,7 @@
 pub mod error;
 mod net;
 pub mod options;
+pub mod proof;
 pub mod publisher;
 pub mod session;
 pub mod subscriber;
@@ -36,6 +38,7 @@ pub use error::{Error, Refusal};
 pub use fanwire_proto::native::answer::Published;
 pub use fanwire_proto::native::{Message, MessageBody};
 pub use options::{Backoff, PublishOptions, Start, SubscribeOptions, Transport};
+pub use proof::TokenSource;
 pub use publisher::{Body, Publication, Publisher};
 pub use session::{Event, Session};
 pub use subscriber::Subscriber;

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::proof::TokenSource;
+
 /// How messages come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Transport {
@@ -60,8 +62,10 @@ pub struct SubscribeOptions {
     pub transport: Transport,
     /// Default: from now on.
     pub start: Start,
-    /// Sent as `Authorization: Bearer`.
+    /// A backend's key, sent as `Authorization: Bearer`. Not together with `token`.
     pub api_key: Option<String>,
+    /// A user's token, sent likewise.
+    pub token: Option<TokenSource>,
     /// A connection on which no byte came for this long is given up. Longer
     /// than the server's ping interval and time-out together. Default 50 s.
     pub read_timeout: Duration,
@@ -87,6 +91,7 @@ impl SubscribeOptions {
             transport: Transport::default(),
             start: Start::default(),
             api_key: None,
+            token: None,
             read_timeout: Duration::from_secs(50),
             connect_timeout: Duration::from_secs(10),
             poll_wait: Duration::from_secs(25),
@@ -101,8 +106,10 @@ impl SubscribeOptions {
 pub struct PublishOptions {
     /// `http://host[:port][/prefix]`; `https` is not spoken yet.
     pub base_url: String,
-    /// Sent as `Authorization: Bearer`.
+    /// A backend's key, sent as `Authorization: Bearer`. Not together with `token`.
     pub api_key: Option<String>,
+    /// A user's token, sent likewise.
+    pub token: Option<TokenSource>,
     /// For one attempt, connection included. Default 10 s.
     pub timeout: Duration,
     /// Default: 250 ms to 30 s.
@@ -115,6 +122,7 @@ impl PublishOptions {
         Self {
             base_url: base_url.into(),
             api_key: None,
+            token: None,
             timeout: Duration::from_secs(10),
             backoff: Backoff::default(),
         }
@@ -130,6 +138,7 @@ impl fmt::Debug for SubscribeOptions {
             .field("transport", &self.transport)
             .field("start", &self.start)
             .field("api_key", &self.api_key.as_ref().map(|_| "…"))
+            .field("token", &self.token)
             .finish_non_exhaustive()
     }
 }
@@ -139,6 +148,7 @@ impl fmt::Debug for PublishOptions {
         f.debug_struct("PublishOptions")
             .field("base_url", &self.base_url)
             .field("api_key", &self.api_key.as_ref().map(|_| "…"))
+            .field("token", &self.token)
             .finish_non_exhaustive()
     }
 }

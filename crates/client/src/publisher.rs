@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::net::http::{self, Connection};
 use crate::net::{jitter, random};
 use crate::options::PublishOptions;
+use crate::proof::Proof;
 use crate::session::Schedule;
 use crate::session::target::{self, Base, Query};
 
@@ -69,6 +70,7 @@ impl Publication {
 #[derive(Debug)]
 pub struct Publisher {
     base: Base,
+    proof: Proof,
     options: PublishOptions,
     connection: Option<Connection>,
 }
@@ -77,6 +79,8 @@ pub struct Publisher {
 struct Failure {
     error: Error,
     retry_after: Option<Duration>,
+    /// The token had ended, and the next attempt comes with another.
+    renewed: bool,
 }
 
 impl From<Error> for Failure {
@@ -84,6 +88,7 @@ impl From<Error> for Failure {
         Self {
             error,
             retry_after: None,
+            renewed: false,
         }
     }
 }
@@ -94,9 +99,9 @@ impl Publisher {
     /// # Errors
     /// `Config` where the address cannot be used.
     pub fn new(options: PublishOptions) -> Result<Self, Error> {
-        target::check_api_key(options.api_key.as_deref())?;
         Ok(Self {
             base: Base::parse(&options.base_url)?,
+            proof: Proof::new(options.api_key.as_deref(), options.token.clone())?,
             options,
             connection: None,
         })
@@ -122,7 +127,8 @@ impl Publisher {
     /// `on_retry` hears of every failed attempt and of the wait that follows.
     ///
     /// # Errors
-    /// What no retry can mend: any other 4xx, a bad address.
+    /// What no retry can mend: any other 4xx, a bad address. A token that has ended
+    /// is mended by the next one, where it comes from a supplier.
     pub async fn publish_retrying(
         &mut self,
         publication: &Publication,
@@ -137,11 +143,15 @@ impl Publisher {
         });
         let mut schedule = Schedule::new(self.options.backoff);
         loop {
-            let Failure { error, retry_after } = match self.attempt(&publication).await {
+            let Failure {
+                error,
+                retry_after,
+                renewed,
+            } = match self.attempt(&publication).await {
                 Ok(published) => return Ok(published),
                 Err(failure) => failure,
             };
-            if !error.is_retryable() {
+            if !error.is_retryable() && !renewed {
                 return Err(error);
             }
             if let Some(wait) = retry_after {
@@ -155,16 +165,25 @@ impl Publisher {
 
     async fn attempt(&mut self, publication: &Publication) -> Result<Published, Failure> {
         let request = self.request(publication)?;
+        let proof = &self.proof;
         let limit = self.options.timeout;
         // Taken out while it is used: an attempt that is given up, or dropped,
         // leaves no connection with a late answer behind.
         let kept = self.connection.take();
         let exchange = async {
+            let mut request = request;
+            if let Some(header) = proof.header().await? {
+                request.headers_mut().insert(header::AUTHORIZATION, header);
+            }
             let (connection, response) = http::exchange(&self.base, kept, request).await?;
             if response.status() != 200 {
                 let retry_after = http::retry_after(response.headers());
-                let error = Error::Refused(http::refusal(response).await);
-                return Err(Failure { error, retry_after });
+                let refusal = http::refusal(response).await;
+                return Err(Failure {
+                    renewed: refusal.is_expired() && proof.ended(),
+                    error: Error::Refused(refusal),
+                    retry_after,
+                });
             }
             Ok((
                 connection,
@@ -215,9 +234,6 @@ impl Publisher {
             .uri(target)
             .header(header::HOST, &self.base.authority)
             .header(header::CONTENT_TYPE, kind);
-        if let Some(key) = &self.options.api_key {
-            request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));
-        }
         if let Some(key) = &publication.idempotency_key {
             request = request.header("idempotency-key", key);
         }

@@ -4,16 +4,18 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use fanwire_proto::native::Incoming;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::error::Error;
+use crate::error::{EXPIRED, Error};
 use crate::net::dial::{Dialer, Opened, silent};
 use crate::net::http::Connection;
 use crate::net::jitter;
 use crate::net::sse::{self, EventStream};
 use crate::net::ws::{self, Socket};
 use crate::options::SubscribeOptions;
-use crate::session::target::{self, Base};
+use crate::proof::Proof;
+use crate::session::target::Base;
 use crate::session::{End, Event, Session};
 
 /// A subscription that reconnects and resumes by itself.
@@ -48,11 +50,11 @@ impl Subscriber {
     /// # Errors
     /// `Config` where the options cannot be used.
     pub fn connect(options: SubscribeOptions) -> Result<Self, Error> {
-        target::check_api_key(options.api_key.as_deref())?;
         Ok(Self {
             session: Session::new(&options)?,
             dialer: Arc::new(Dialer {
                 base: Base::parse(&options.base_url)?,
+                proof: Proof::new(options.api_key.as_deref(), options.token.clone())?,
                 options,
             }),
             link: Link::None,
@@ -87,6 +89,9 @@ impl Subscriber {
             }
             if let Err(end) = self.step().await {
                 self.link = Link::None;
+                if end.is_expiry() {
+                    self.dialer.proof.ended();
+                }
                 let wait = self.session.handle_end(end, jitter())?;
                 self.not_before = Some(Instant::now() + wait);
             }
@@ -122,7 +127,7 @@ impl Subscriber {
                     .await
                     .map_err(|_| silent(silence))??
                 {
-                    ws::Item::Object(object) => self.session.handle_incoming(object),
+                    ws::Item::Object(object) => take(&mut self.session, &self.dialer, object),
                     ws::Item::Alive => {}
                 }
             }
@@ -131,7 +136,7 @@ impl Subscriber {
                     .await
                     .map_err(|_| silent(silence))??
                 {
-                    sse::Item::Object(object) => self.session.handle_incoming(object),
+                    sse::Item::Object(object) => take(&mut self.session, &self.dialer, object),
                     sse::Item::Retry(ms) => self.session.handle_retry(ms),
                     sse::Item::Alive => {}
                 }
@@ -140,6 +145,14 @@ impl Subscriber {
         self.alive = Instant::now();
         Ok(())
     }
+}
+
+fn take(session: &mut Session, dialer: &Dialer, object: Incoming) {
+    // An event stream says so before it ends, and ends as any other.
+    if matches!(&object, Incoming::Error { code, .. } if code == EXPIRED) {
+        dialer.proof.ended();
+    }
+    session.handle_incoming(object);
 }
 
 impl fmt::Debug for Link {

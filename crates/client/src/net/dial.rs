@@ -18,6 +18,7 @@ use super::sse::EventStream;
 use super::ws::Socket;
 use crate::error::Error;
 use crate::options::{SubscribeOptions, Transport};
+use crate::proof::Proof;
 use crate::session::target::Base;
 use crate::session::{End, Request};
 
@@ -37,6 +38,7 @@ pub(crate) enum Opened {
 #[derive(Debug)]
 pub(crate) struct Dialer {
     pub(crate) base: Base,
+    pub(crate) proof: Proof,
     pub(crate) options: SubscribeOptions,
 }
 
@@ -68,6 +70,7 @@ impl Dialer {
         let nonce: [u8; 16] = random();
         let head = self
             .head(request)
+            .await?
             .header(header::CONNECTION, "Upgrade")
             .header(header::UPGRADE, "websocket")
             .header(header::SEC_WEBSOCKET_VERSION, "13")
@@ -98,7 +101,7 @@ impl Dialer {
     }
 
     async fn sse(&self, request: &Request) -> Result<EventStream, End> {
-        let (connection, response) = self.exchange(None, self.head(request)).await?;
+        let (connection, response) = self.exchange(None, self.head(request).await?).await?;
         if response.status() != 200 {
             return Err(refused(response).await);
         }
@@ -111,7 +114,7 @@ impl Dialer {
     }
 
     async fn poll(&self, request: &Request, kept: Option<Connection>) -> Result<Opened, End> {
-        let (connection, response) = self.exchange(kept, self.head(request)).await?;
+        let (connection, response) = self.exchange(kept, self.head(request).await?).await?;
         if response.status() != 200 {
             return Err(refused(response).await);
         }
@@ -136,18 +139,18 @@ impl Dialer {
             .map_err(ended)
     }
 
-    fn head(&self, request: &Request) -> hyper::http::request::Builder {
+    async fn head(&self, request: &Request) -> Result<hyper::http::request::Builder, End> {
         let mut head = hyper::Request::builder()
             .method(Method::GET)
             .uri(format!("{}{}", self.base.prefix, request.target))
             .header(header::HOST, &self.base.authority);
-        if let Some(key) = &self.options.api_key {
-            head = head.header(header::AUTHORIZATION, format!("Bearer {key}"));
+        if let Some(proof) = self.proof.header().await.map_err(ended)? {
+            head = head.header(header::AUTHORIZATION, proof);
         }
         for (name, value) in &request.headers {
             head = head.header(*name, value);
         }
-        head
+        Ok(head)
     }
 }
 

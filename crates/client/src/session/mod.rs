@@ -23,6 +23,10 @@ pub(crate) use self::backoff::Schedule;
 use self::floor::Floor;
 use crate::error::{Error, Refusal};
 use crate::options::{Start, SubscribeOptions, Transport};
+use crate::proof::TokenSource;
+
+/// The close code of a token that has ended.
+const CLOSED_EXPIRED: CloseCode = CloseCode(3005);
 
 /// Most messages that one poll asks for; the server's own maximum.
 const POLL_LIMIT: u32 = 1000;
@@ -101,6 +105,18 @@ pub enum End {
     Unusable(String),
 }
 
+impl End {
+    /// Whether it came because the token has ended.
+    #[must_use]
+    pub fn is_expiry(&self) -> bool {
+        match self {
+            Self::Refused { refusal, .. } => refusal.is_expired(),
+            Self::Closed { code, .. } => *code == Some(CLOSED_EXPIRED),
+            Self::Lost(_) | Self::Unusable(_) => false,
+        }
+    }
+}
+
 /// A subscription through all its connections.
 #[derive(Debug)]
 pub struct Session {
@@ -108,6 +124,8 @@ pub struct Session {
     transport: Transport,
     start: Start,
     poll_wait: Duration,
+    /// Another token comes where one has ended.
+    renews: bool,
     /// Where the next connection starts, once the server has said.
     cursor: Option<String>,
     /// Newest message seen: what does not lie above it is a repetition.
@@ -133,6 +151,7 @@ impl Session {
             transport: options.transport,
             start: options.start.clone(),
             poll_wait: options.poll_wait.min(Duration::from_secs(55)),
+            renews: options.token.as_ref().is_some_and(TokenSource::renews),
             cursor: None,
             floor: Floor::default(),
             ready: false,
@@ -293,7 +312,9 @@ impl Session {
     pub fn handle_end(&mut self, end: End, jitter: f64) -> Result<Duration, Error> {
         self.ready = false;
         let why = match end {
-            End::Refused { refusal, .. } if !refusal.is_retryable() => {
+            End::Refused { refusal, .. }
+                if !(refusal.is_retryable() || self.renews && refusal.is_expired()) =>
+            {
                 return Err(Error::Refused(refusal));
             }
             End::Refused {

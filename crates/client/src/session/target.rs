@@ -96,19 +96,6 @@ pub fn check_channels(channels: &[String]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses an API key that cannot stand in a header.
-///
-/// # Errors
-/// `Config`, without the key.
-pub fn check_api_key(key: Option<&str>) -> Result<(), Error> {
-    match key {
-        Some(key) if key.is_empty() || !key.bytes().all(|b| b.is_ascii_graphic()) => Err(
-            Error::Config("an API key is visible ASCII without spaces".into()),
-        ),
-        _ => Ok(()),
-    }
-}
-
 /// `/c/a,b` with each name percent-encoded.
 #[must_use]
 pub fn path(channels: &[String]) -> String {

@@ -284,6 +284,18 @@ pub fn answer(request: &Seen, after: u64, top: u64) -> Vec<u8> {
     out
 }
 
+/// A close frame with this code.
+pub fn closed(code: u16) -> Vec<u8> {
+    frame(Opcode::Close, &code.to_be_bytes()).to_vec()
+}
+
+/// What an event stream says whose token has ended, and its end.
+pub fn expired() -> Vec<u8> {
+    let block =
+        b"event: $error\ndata: {\"code\":\"token_expired\",\"message\":\"it has ended\"}\n\n";
+    [&chunk(block)[..], b"0\r\n\r\n"].concat()
+}
+
 /// What a server answers that does as it was asked.
 pub fn faithful(request: &Seen, top: u64) -> Vec<u8> {
     answer(request, request.after().unwrap_or(0), top)

@@ -54,7 +54,7 @@ impl KeyPair {
         };
         let made = made.map_err(io::Error::other)?;
         Ok(Self {
-            private: pem("PRIVATE KEY", made.serialized_der()),
+            private: pem("PRIVATE KEY", &plain(made.serialized_der())),
             public: pem("PUBLIC KEY", &made.subject_public_key_info()),
         })
     }
@@ -89,6 +89,19 @@ pub fn hashed(secret: &str) -> String {
         text.push_str(&format!("{byte:02x}"));
     }
     text
+}
+
+/// An Ed25519 key without its public half, as RFC 8410 (section 7) writes it and
+/// every tool reads it; other keys as they are.
+fn plain(der: &[u8]) -> Vec<u8> {
+    // Version 0, the algorithm 1.3.101.112, an octet string in an octet string.
+    const HEAD: &[u8] = &[
+        0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20,
+    ];
+    let (_, named) = HEAD.split_at(5);
+    let found = der.windows(named.len()).position(|part| part == named);
+    let key = found.and_then(|at| der.get(at + named.len()..at + named.len() + 32));
+    key.map_or_else(|| der.to_vec(), |key| [HEAD, key].concat())
 }
 
 /// RFC 7468.
