@@ -33,3 +33,10 @@ pub const POLL_BYTES: usize = 8 * 1024 * 1024;
 /// Longest header of the PROXY protocol: the addresses, and what a proxy may tell
 /// of its client's TLS behind them.
 pub const PROXY_HEADER_BYTES: usize = 4096;
+/// Most Engine.IO packets in one polling payload: what a stock client may gather
+/// in a million bytes while a request is under way.
+pub const ENGINEIO_PACKETS: usize = 65_536;
+/// Most binary attachments of one Socket.IO packet that is taken in.
+pub const SOCKETIO_ATTACHMENTS: usize = 10;
+/// Longest Socket.IO namespace that is taken in, in bytes, its slash included.
+pub const SOCKETIO_NAMESPACE_BYTES: usize = 255;

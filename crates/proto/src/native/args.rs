@@ -130,7 +130,7 @@ pub fn count(text: &[u8]) -> usize {
 
 /// The placeholder object at `at`, if it is exactly one: its number and the
 /// index past it. Members in either order.
-fn placeholder(text: &[u8], at: usize) -> Option<(usize, usize)> {
+pub(crate) fn placeholder(text: &[u8], at: usize) -> Option<(usize, usize)> {
     let (mut marked, mut num) = (false, None);
     let mut i = skip_space(text, at + 1);
     for turn in 0..2 {
@@ -204,7 +204,7 @@ fn key_at(text: &[u8], at: usize) -> Option<(Cow<'_, str>, usize)> {
 
 /// The value of a JSON string; escapes are undone, so that a name cannot hide.
 /// What is no string at all (a lone surrogate) matches no name.
-fn unquote(quoted: &[u8]) -> Cow<'_, str> {
+pub(crate) fn unquote(quoted: &[u8]) -> Cow<'_, str> {
     let inner = quoted
         .get(1..quoted.len().saturating_sub(1))
         .unwrap_or_default();

@@ -66,7 +66,7 @@ pub fn write_str(out: &mut Vec<u8>, text: &str) {
 
 /// The index just past the string that begins at `at` (its opening quote); the
 /// end of the text where it does not end.
-pub(super) fn string_end(text: &[u8], at: usize) -> usize {
+pub(crate) fn string_end(text: &[u8], at: usize) -> usize {
     let mut i = at + 1;
     while let Some(&byte) = text.get(i) {
         match byte {
@@ -79,7 +79,7 @@ pub(super) fn string_end(text: &[u8], at: usize) -> usize {
 }
 
 /// The index of the next byte that is not JSON white space.
-pub(super) fn skip_space(text: &[u8], mut at: usize) -> usize {
+pub(crate) fn skip_space(text: &[u8], mut at: usize) -> usize {
     while matches!(text.get(at), Some(b' ' | b'\t' | b'\r' | b'\n')) {
         at += 1;
     }
@@ -87,7 +87,7 @@ pub(super) fn skip_space(text: &[u8], mut at: usize) -> usize {
 }
 
 /// The byte offset of a parse error, which serde_json gives as line and column.
-pub(super) fn offset(text: &str, error: &serde_json::Error) -> usize {
+pub(crate) fn offset(text: &str, error: &serde_json::Error) -> usize {
     let before: usize = text
         .split_inclusive('\n')
         .take(error.line().saturating_sub(1))
