@@ -27,7 +27,7 @@ Examples:
   fanwire pub scores --event goal --json '{\"home\":1,\"away\":0}'
   tail -f app.log | fanwire pub logs --lines
   fanwire pub pictures --kind binary < picture.png
-  FANWIRE_API_KEY=SECRET fanwire pub news hi --url http://192.0.2.7:3000")]
+  FANWIRE_API_KEY=SECRET fanwire pub news hi --url https://events.example.org")]
 pub(crate) struct Publish {
     /// The channel: news, chat:lobby, :user:5, chat:@all
     channel: String,
@@ -71,6 +71,7 @@ pub(crate) fn run(args: Publish) -> Result<(), Failure> {
     let publisher = Publisher::new(PublishOptions {
         api_key: args.server.api_key()?,
         token: args.server.token(),
+        trust: args.server.trust()?,
         backoff: ServerOptions::backoff(),
         ..PublishOptions::new(args.server.url.clone())
     })

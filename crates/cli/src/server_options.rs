@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use fanwire_client::{Backoff, Error, TokenSource};
+use fanwire_client::{Backoff, Error, TokenSource, Trust};
 
 use crate::failure::Failure;
 
@@ -15,6 +15,9 @@ const KEY_FILE: u64 = 4096;
 
 /// Largest token file: twice the longest token.
 const TOKEN_FILE: u64 = 16 * 1024;
+
+/// Bytes of a list of authorities; a system's has a quarter of a mebibyte.
+const CA_FILE: u64 = 4 << 20;
 
 /// Where the server is and what to show it.
 #[derive(Args)]
@@ -39,9 +42,39 @@ pub(crate) struct ServerOptions {
     /// A file that holds the token; read again whenever the token has ended
     #[arg(long, value_name = "FILE", conflicts_with = "api_key_file")]
     token_file: Option<PathBuf>,
+    /// For https: certificates in PEM of the authorities to trust, in place of the
+    /// system's
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "FANWIRE_CACERT",
+        hide_env_values = true
+    )]
+    cacert: Option<PathBuf>,
+    /// For https: take any certificate. For development: whoever stands between
+    /// reads along
+    #[arg(long, conflicts_with = "cacert")]
+    insecure: bool,
 }
 
 impl ServerOptions {
+    /// Whose certificates are taken.
+    pub(crate) fn trust(&self) -> Result<Trust, Failure> {
+        if self.insecure {
+            return Ok(Trust::Anyone);
+        }
+        let Some(path) = &self.cacert else {
+            return Ok(Trust::System);
+        };
+        let mut pem = Vec::new();
+        File::open(path)
+            .and_then(|file| file.take(CA_FILE).read_to_end(&mut pem))
+            .map_err(|error| {
+                Failure::new(format_args!("cannot read {}: {error}", path.display()))
+            })?;
+        Ok(Trust::Authorities(pem))
+    }
+
     /// The user's token, if there is one.
     pub(crate) fn token(&self) -> Option<TokenSource> {
         if let Some(path) = self.token_file.clone() {
@@ -72,6 +105,9 @@ impl ServerOptions {
             Error::Connection(why) => Failure::new(format_args!(
                 "cannot reach {}: {why}; is the server running there (fanwire serve, --url)?",
                 self.url
+            )),
+            Error::Untrusted(_) => Failure::new(format_args!(
+                "{error}; name whom to trust (--cacert), or while developing take any (--insecure)"
             )),
             other => Failure::new(other),
         }

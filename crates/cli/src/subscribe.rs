@@ -88,7 +88,7 @@ async fn listen(
     loop {
         let event = tokio::select! {
             biased;
-            event = subscriber.next() => event.map_err(Failure::new)?,
+            event = subscriber.next() => event.map_err(|error| args.server.failure(&error))?,
             () = &mut reader_gone => return Err(Failure::ClosedOutput),
         };
         match event {
@@ -141,6 +141,7 @@ impl Subscribe {
             start,
             api_key: self.server.api_key()?,
             token: self.server.token(),
+            trust: self.server.trust()?,
             backoff: ServerOptions::backoff(),
             ..SubscribeOptions::new(self.server.url.clone(), self.channels.iter().cloned())
         })

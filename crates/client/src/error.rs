@@ -52,6 +52,9 @@ pub enum Error {
     /// The connection could not be made or was lost. A publish may or may not
     /// have been taken.
     Connection(String),
+    /// The server's certificate is another's, has expired, or is of nobody who is
+    /// trusted. Nothing was sent.
+    Untrusted(String),
     /// No token could be had from the supplier; in its words.
     Token(String),
     /// What came back is not the protocol: wrong address, or something between.
@@ -65,7 +68,7 @@ impl Error {
         match self {
             Self::Refused(refusal) => refusal.is_retryable(),
             Self::Connection(_) | Self::Token(_) => true,
-            Self::Config(_) | Self::Closed { .. } | Self::Protocol(_) => false,
+            Self::Config(_) | Self::Closed { .. } | Self::Untrusted(_) | Self::Protocol(_) => false,
         }
     }
 }
@@ -85,6 +88,9 @@ impl fmt::Display for Error {
                 )
             }
             Self::Connection(why) => write!(f, "connection: {why}"),
+            Self::Untrusted(why) => {
+                write!(f, "the server's certificate is not trusted: {why}")
+            }
             Self::Token(why) => write!(f, "no token: {why}"),
             Self::Protocol(why) => write!(f, "not the answer of a Fanwire server: {why}"),
         }

@@ -37,7 +37,7 @@ pub mod subscriber;
 pub use error::{Error, Refusal};
 pub use fanwire_proto::native::answer::Published;
 pub use fanwire_proto::native::{Message, MessageBody};
-pub use options::{Backoff, PublishOptions, Start, SubscribeOptions, Transport};
+pub use options::{Backoff, PublishOptions, Start, SubscribeOptions, Transport, Trust};
 pub use proof::TokenSource;
 pub use publisher::{Body, Publication, Publisher};
 pub use session::{Event, Session};

@@ -51,10 +51,23 @@ impl Default for Backoff {
     }
 }
 
+/// Whose certificates are believed where the address is `https`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Trust {
+    /// Those of the authorities that the system lists (`SSL_CERT_FILE` names
+    /// another list).
+    #[default]
+    System,
+    /// Those of these authorities alone, in PEM; a server's own certificate, too.
+    Authorities(Vec<u8>),
+    /// Everybody's: whoever stands between reads and writes along. For development.
+    Anyone,
+}
+
 /// A subscription.
 #[derive(Clone)]
 pub struct SubscribeOptions {
-    /// `http://host[:port][/prefix]`; `https` is not spoken yet.
+    /// `http://host[:port][/prefix]`, or `https://…`.
     pub base_url: String,
     /// 1–16 channels in their text form (`news`, `chat:lobby`).
     pub channels: Vec<String>,
@@ -66,6 +79,8 @@ pub struct SubscribeOptions {
     pub api_key: Option<String>,
     /// A user's token, sent likewise.
     pub token: Option<TokenSource>,
+    /// Whose certificate is taken for `https`. Default: who the system trusts.
+    pub trust: Trust,
     /// A connection on which no byte came for this long is given up. Longer
     /// than the server's ping interval and time-out together. Default 50 s.
     pub read_timeout: Duration,
@@ -92,6 +107,7 @@ impl SubscribeOptions {
             start: Start::default(),
             api_key: None,
             token: None,
+            trust: Trust::default(),
             read_timeout: Duration::from_secs(50),
             connect_timeout: Duration::from_secs(10),
             poll_wait: Duration::from_secs(25),
@@ -104,12 +120,14 @@ impl SubscribeOptions {
 /// A publisher.
 #[derive(Clone)]
 pub struct PublishOptions {
-    /// `http://host[:port][/prefix]`; `https` is not spoken yet.
+    /// `http://host[:port][/prefix]`, or `https://…`.
     pub base_url: String,
     /// A backend's key, sent as `Authorization: Bearer`. Not together with `token`.
     pub api_key: Option<String>,
     /// A user's token, sent likewise.
     pub token: Option<TokenSource>,
+    /// Whose certificate is taken for `https`. Default: who the system trusts.
+    pub trust: Trust,
     /// For one attempt, connection included. Default 10 s.
     pub timeout: Duration,
     /// Default: 250 ms to 30 s.
@@ -123,6 +141,7 @@ impl PublishOptions {
             base_url: base_url.into(),
             api_key: None,
             token: None,
+            trust: Trust::default(),
             timeout: Duration::from_secs(10),
             backoff: Backoff::default(),
         }

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use crate::error::Error;
 use crate::net::http::{self, Connection};
+use crate::net::tls::Tls;
 use crate::net::{jitter, random};
 use crate::options::PublishOptions;
 use crate::proof::Proof;
@@ -70,6 +71,7 @@ impl Publication {
 #[derive(Debug)]
 pub struct Publisher {
     base: Base,
+    tls: Option<Tls>,
     proof: Proof,
     options: PublishOptions,
     connection: Option<Connection>,
@@ -99,8 +101,10 @@ impl Publisher {
     /// # Errors
     /// `Config` where the address cannot be used.
     pub fn new(options: PublishOptions) -> Result<Self, Error> {
+        let base = Base::parse(&options.base_url)?;
         Ok(Self {
-            base: Base::parse(&options.base_url)?,
+            tls: Tls::new(&base, &options.trust)?,
+            base,
             proof: Proof::new(options.api_key.as_deref(), options.token.clone())?,
             options,
             connection: None,
@@ -175,7 +179,8 @@ impl Publisher {
             if let Some(header) = proof.header().await? {
                 request.headers_mut().insert(header::AUTHORIZATION, header);
             }
-            let (connection, response) = http::exchange(&self.base, kept, request).await?;
+            let (connection, response) =
+                http::exchange(&self.base, self.tls.as_ref(), kept, request).await?;
             if response.status() != 200 {
                 let retry_after = http::retry_after(response.headers());
                 let refusal = http::refusal(response).await;

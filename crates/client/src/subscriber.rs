@@ -12,6 +12,7 @@ use crate::net::dial::{Dialer, Opened, silent};
 use crate::net::http::Connection;
 use crate::net::jitter;
 use crate::net::sse::{self, EventStream};
+use crate::net::tls::Tls;
 use crate::net::ws::{self, Socket};
 use crate::options::SubscribeOptions;
 use crate::proof::Proof;
@@ -50,10 +51,12 @@ impl Subscriber {
     /// # Errors
     /// `Config` where the options cannot be used.
     pub fn connect(options: SubscribeOptions) -> Result<Self, Error> {
+        let base = Base::parse(&options.base_url)?;
         Ok(Self {
             session: Session::new(&options)?,
             dialer: Arc::new(Dialer {
-                base: Base::parse(&options.base_url)?,
+                tls: Tls::new(&base, &options.trust)?,
+                base,
                 proof: Proof::new(options.api_key.as_deref(), options.token.clone())?,
                 options,
             }),

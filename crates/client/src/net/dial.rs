@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use super::http::{self, Connection};
 use super::random;
 use super::sse::EventStream;
+use super::tls::Tls;
 use super::ws::Socket;
 use crate::error::Error;
 use crate::options::{SubscribeOptions, Transport};
@@ -39,6 +40,7 @@ pub(crate) enum Opened {
 pub(crate) struct Dialer {
     pub(crate) base: Base,
     pub(crate) proof: Proof,
+    pub(crate) tls: Option<Tls>,
     pub(crate) options: SubscribeOptions,
 }
 
@@ -134,7 +136,7 @@ impl Dialer {
         let request = head
             .body(Full::new(Bytes::new()))
             .map_err(|e| End::Unusable(format!("a request that cannot be made: {e}")))?;
-        http::exchange(&self.base, kept, request)
+        http::exchange(&self.base, self.tls.as_ref(), kept, request)
             .await
             .map_err(ended)
     }
@@ -183,6 +185,7 @@ fn expect(response: &Response<Incoming>, kind: &str) -> Result<(), End> {
 fn ended(error: Error) -> End {
     match error {
         Error::Protocol(why) => End::Unusable(why),
+        Error::Untrusted(why) => End::Untrusted(why),
         Error::Connection(why) => End::Lost(why),
         other => End::Lost(other.to_string()),
     }

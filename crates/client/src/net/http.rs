@@ -13,6 +13,8 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::io::Io;
+use super::stream::Stream;
+use super::tls::Tls;
 use crate::error::{Error, Refusal};
 use crate::session::target::Base;
 
@@ -40,11 +42,15 @@ pub(crate) fn lost(error: impl Display) -> Error {
 }
 
 impl Connection {
-    async fn open(base: &Base) -> Result<Self, Error> {
+    async fn open(base: &Base, tls: Option<&Tls>) -> Result<Self, Error> {
         let stream = TcpStream::connect((base.host.as_str(), base.port))
             .await
             .map_err(lost)?;
         stream.set_nodelay(true).map_err(lost)?;
+        let stream = match tls {
+            Some(tls) => Stream::Tls(Box::new(tls.shake(stream).await?)),
+            None => Stream::Plain(stream),
+        };
         let (sender, driver) = http1::Builder::new()
             .max_buf_size(HEAD_BYTES)
             .handshake(Io(stream))
@@ -84,6 +90,7 @@ struct Failed {
 /// `Connection` where none can be made, or it ended before the answer.
 pub(crate) async fn exchange(
     base: &Base,
+    tls: Option<&Tls>,
     kept: Option<Connection>,
     request: Request<Full<Bytes>>,
 ) -> Result<(Connection, Response<Incoming>), Error> {
@@ -94,7 +101,7 @@ pub(crate) async fn exchange(
             Err(failed) => return Err(failed.error),
         }
     }
-    let mut connection = Connection::open(base).await?;
+    let mut connection = Connection::open(base, tls).await?;
     match connection.send(request).await {
         Ok(response) => Ok((connection, response)),
         Err(failed) => Err(failed.error),

@@ -6,13 +6,14 @@ use std::task::{Context, Poll, ready};
 
 use hyper::rt::ReadBufCursor;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+
+use super::stream::Stream;
 
 /// Bytes per read: copied once, which is what going without `unsafe` costs.
 const CHUNK: usize = 8 * 1024;
 
 #[derive(Debug)]
-pub(super) struct Io(pub(super) TcpStream);
+pub(super) struct Io(pub(super) Stream);
 
 impl hyper::rt::Read for Io {
     fn poll_read(

@@ -4,6 +4,8 @@ pub(crate) mod dial;
 pub(crate) mod http;
 mod io;
 pub(crate) mod sse;
+mod stream;
+pub(crate) mod tls;
 pub(crate) mod ws;
 
 /// Random bytes; zeros where the system has none (nothing here is a secret:

@@ -5,10 +5,10 @@ use fanwire_proto::native::{self, Incoming};
 use fanwire_proto::ws::{Decoder, Event, Limits, Opcode, Role, close, masked_frame};
 use hyper::upgrade::Upgraded;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
 use super::io::Io;
 use super::random;
+use super::stream::Stream;
 use crate::session::End;
 
 /// Bytes per read.
@@ -19,13 +19,15 @@ const OUT: usize = 4 * 1024;
 /// An open WebSocket.
 #[derive(Debug)]
 pub(crate) struct Socket {
-    stream: TcpStream,
+    stream: Stream,
     decoder: Decoder,
     /// Read, not decoded yet.
     rest: Bytes,
     buf: BytesMut,
     /// To be written before the next read.
     out: BytesMut,
+    /// Some of it was written and may not have left.
+    held: bool,
     /// The server's close frame, once it came.
     closed: Option<End>,
 }
@@ -53,6 +55,7 @@ impl Socket {
             rest: parts.read_buf,
             buf: BytesMut::new(),
             out: BytesMut::new(),
+            held: false,
             closed: None,
         })
     }
@@ -63,6 +66,12 @@ impl Socket {
             while !self.out.is_empty() {
                 let written = self.stream.write(&self.out).await.map_err(lost)?;
                 self.out.advance(written);
+                // TLS holds back what the socket did not take.
+                self.held = true;
+            }
+            if self.held {
+                self.stream.flush().await.map_err(lost)?;
+                self.held = false;
             }
             if let Some(end) = self.closed.take() {
                 let _ = self.stream.shutdown().await;

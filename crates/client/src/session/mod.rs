@@ -101,6 +101,8 @@ pub enum End {
     },
     /// The connection failed, ended or fell silent.
     Lost(String),
+    /// The server could not prove who it is; trying again would not help.
+    Untrusted(String),
     /// What came is not the protocol; trying again would not help.
     Unusable(String),
 }
@@ -112,7 +114,7 @@ impl End {
         match self {
             Self::Refused { refusal, .. } => refusal.is_expired(),
             Self::Closed { code, .. } => *code == Some(CLOSED_EXPIRED),
-            Self::Lost(_) | Self::Unusable(_) => false,
+            Self::Lost(_) | Self::Untrusted(_) | Self::Unusable(_) => false,
         }
     }
 }
@@ -330,6 +332,7 @@ impl Session {
                 self.closed(code.unwrap_or(CloseCode::NO_STATUS), reason)?
             }
             End::Lost(why) => why,
+            End::Untrusted(why) => return Err(Error::Untrusted(why)),
             End::Unusable(why) => return Err(Error::Protocol(why)),
         };
         let retry_in = self.schedule.next(jitter);

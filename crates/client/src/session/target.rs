@@ -12,7 +12,9 @@ pub const MAX_CHANNELS: usize = 16;
 pub struct Base {
     /// Host to connect to, without brackets.
     pub host: String,
-    /// Port; 80 where none is written.
+    /// `https`.
+    pub secure: bool,
+    /// Port; 80 where none is written, 443 for `https`.
     pub port: u16,
     /// The `Host` header.
     pub authority: String,
@@ -21,22 +23,19 @@ pub struct Base {
 }
 
 impl Base {
-    /// Parses `http://host[:port][/prefix]`.
+    /// Parses `http://host[:port][/prefix]` or `https://…`.
     ///
     /// # Errors
-    /// `Config` with what is wrong; `https` among it, which is not spoken yet.
+    /// `Config` with what is wrong.
     pub fn parse(url: &str) -> Result<Self, Error> {
         let bad = |why: &str| Error::Config(format!("{why}: {url}"));
         let uri: hyper::Uri = url.parse().map_err(|_| bad("not an address"))?;
-        match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => {
-                return Err(bad(
-                    "https is not supported yet; use http:// to a local server or proxy",
-                ));
-            }
-            _ => return Err(bad("the address must begin with http://")),
-        }
+        let secure = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            _ => return Err(bad("the address must begin with http:// or https://")),
+        };
+        let usual = if secure { 443 } else { 80 };
         let authority = uri
             .authority()
             .ok_or_else(|| bad("an address without a host"))?;
@@ -57,11 +56,11 @@ impl Base {
         if bare.is_empty() {
             return Err(bad("an address without a host"));
         }
-        // What stands behind the host and is no port must not come to mean 80.
+        // What stands behind the host and is no port must not come to mean the usual one.
         let port = authority.as_str().strip_prefix(host).unwrap_or_default();
         let port = match port.strip_prefix(':') {
-            None if port.is_empty() => 80,
-            Some("") => 80, // As RFC 3986, 3.2.3 reads it.
+            None if port.is_empty() => usual,
+            Some("") => usual, // As RFC 3986, 3.2.3 reads it.
             Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => digits
                 .parse()
                 .map_err(|_| bad("the port is not a number from 0 to 65535"))?,
@@ -70,6 +69,7 @@ impl Base {
         Ok(Self {
             host: bare.to_owned(),
             port,
+            secure,
             authority: authority.as_str().to_owned(),
             prefix: uri.path().trim_end_matches('/').to_owned(),
         })
