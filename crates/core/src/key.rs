@@ -15,6 +15,9 @@ pub struct Namespace(Arc<str>);
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Name(Arc<str>);
 
+/// What stands in the place of a name for everyone.
+const ALL: &str = "@all";
+
 /// The public id of one connection (`conn` in `$ready`, a Socket.IO socket
 /// id): random, not secret, gone with the connection.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -90,6 +93,11 @@ impl Name {
         Ok(Self(Arc::from(text)))
     }
 
+    /// A text to compare names with, unchecked: where a range of them begins.
+    pub(crate) fn bound(text: &str) -> Self {
+        Self(Arc::from(text))
+    }
+
     /// The name as written.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -122,7 +130,7 @@ impl Key {
             Some((namespace, name)) => (Namespace::new(namespace)?, name),
             None => (Namespace::root(), text),
         };
-        if name == "@all" {
+        if name == ALL {
             return Ok(Self::All(namespace));
         }
         Ok(Self::Channel(namespace, Name::new(name)?))
@@ -142,6 +150,24 @@ impl Key {
             Self::Channel(namespace, _) | Self::All(namespace) | Self::Socket(namespace, _) => {
                 namespace
             }
+        }
+    }
+
+    /// Its place in the order of names: the namespace, then what stands behind the
+    /// colon. None for connections.
+    pub(crate) fn name(&self) -> Option<(Namespace, Name)> {
+        match self {
+            Self::Channel(namespace, name) => Some((namespace.clone(), name.clone())),
+            Self::All(namespace) => Some((namespace.clone(), Name::bound(ALL))),
+            Self::Socket(..) => None,
+        }
+    }
+
+    /// The key that [`Self::name`] gave this for.
+    pub(crate) fn of_name((namespace, name): (Namespace, Name)) -> Self {
+        match name.as_str() {
+            ALL => Self::All(namespace),
+            _ => Self::Channel(namespace, name),
         }
     }
 
@@ -169,7 +195,7 @@ impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (namespace, name) = match self {
             Self::Channel(namespace, name) => (namespace, name.as_str()),
-            Self::All(namespace) => (namespace, "@all"),
+            Self::All(namespace) => (namespace, ALL),
             Self::Socket(namespace, id) => {
                 return write!(f, "{}:@socket/{}", namespace.as_str(), id.as_str());
             }

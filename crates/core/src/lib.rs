@@ -23,3 +23,4 @@ pub mod mutant;
 pub mod namespace;
 pub mod policy;
 mod sync;
+mod ticket;

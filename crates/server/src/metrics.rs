@@ -4,6 +4,7 @@
 
 use std::cell::Cell;
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use fanwire_core::error::{Code, Refusal};
@@ -13,10 +14,13 @@ use fanwire_core::hub::Stats;
 /// cache lines.
 const STRIPES: usize = 8;
 
+/// Kinds of listeners.
+const OPENED: usize = Opened::ALL.len();
+
 /// Codes are few; the array has room for more.
 const CODES: usize = 40;
 
-/// As what somebody listens.
+/// As what somebody listens. A series each: of more, only a bounded number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Opened {
     WebSocket,
@@ -26,6 +30,11 @@ pub(crate) enum Opened {
 }
 
 impl Opened {
+    /// The word for it.
+    pub(crate) fn name(self) -> &'static str {
+        Self::ALL[self as usize].1
+    }
+
     const ALL: [(Self, &str); 4] = [
         (Self::WebSocket, "websocket"),
         (Self::Sse, "sse"),
@@ -37,7 +46,7 @@ impl Opened {
 /// What connections count.
 #[derive(Default)]
 pub(crate) struct Metrics {
-    stripes: [Stripe; STRIPES],
+    stripes: Arc<[Stripe; STRIPES]>,
     reloaded: AtomicU64,
     not_reloaded: AtomicU64,
 }
@@ -47,9 +56,30 @@ pub(crate) struct Metrics {
 struct Stripe {
     published: AtomicU64,
     published_bytes: AtomicU64,
-    opened: [AtomicU64; 4],
+    opened: [AtomicU64; OPENED],
+    /// Begun less ended: of one thread alone it may be below 0, and wraps.
+    here: [AtomicU64; OPENED],
     refused: Codes,
     publishes_refused: Codes,
+}
+
+/// Counts as one of those who listen, as long as it lives.
+pub(crate) struct Here {
+    stripes: Arc<[Stripe; STRIPES]>,
+    what: Opened,
+}
+
+impl Here {
+    /// As what.
+    pub(crate) fn what(&self) -> Opened {
+        self.what
+    }
+}
+
+impl Drop for Here {
+    fn drop(&mut self) {
+        mine(&self.stripes).here[self.what as usize].fetch_sub(1, Relaxed);
+    }
 }
 
 struct Codes([AtomicU64; CODES]);
@@ -90,6 +120,15 @@ impl Metrics {
     /// Somebody begins to listen, or reads what was.
     pub(crate) fn opens(&self, what: Opened) {
         self.stripe().opened[what as usize].fetch_add(1, Relaxed);
+    }
+
+    /// Somebody listens, until what this gives is dropped.
+    pub(crate) fn comes(&self, what: Opened) -> Here {
+        self.stripe().here[what as usize].fetch_add(1, Relaxed);
+        Here {
+            stripes: self.stripes.clone(),
+            what,
+        }
     }
 
     /// A request or a frame was refused.
@@ -176,6 +215,15 @@ impl Metrics {
             out.line("opened_total", Some(("transport", name)), count);
         }
         out.head(
+            "listeners",
+            "Streams, polls and reads of history now.",
+            "gauge",
+        );
+        for (what, name) in Opened::ALL {
+            let count = self.sum(|stripe| stripe.here[what as usize].load(Relaxed));
+            out.line("listeners", Some(("transport", name)), count);
+        }
+        out.head(
             "publishes_total",
             "Messages published, by outcome.",
             "counter",
@@ -208,16 +256,21 @@ impl Metrics {
     }
 
     fn stripe(&self) -> &Stripe {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        thread_local! {
-            static MINE: Cell<usize> = Cell::new(NEXT.fetch_add(1, Relaxed) % STRIPES);
-        }
-        &self.stripes[MINE.get()]
+        mine(&self.stripes)
     }
 
     fn sum(&self, of: impl Fn(&Stripe) -> u64) -> u64 {
         self.stripes.iter().map(of).fold(0, u64::wrapping_add)
     }
+}
+
+/// This thread's.
+fn mine(stripes: &[Stripe; STRIPES]) -> &Stripe {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static MINE: Cell<usize> = Cell::new(NEXT.fetch_add(1, Relaxed) % STRIPES);
+    }
+    &stripes[MINE.get()]
 }
 
 struct Text(String);

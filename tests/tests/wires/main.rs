@@ -9,6 +9,7 @@ mod bodies;
 mod drain;
 mod http2;
 mod http2_bounds;
+mod listing;
 mod observe;
 mod origins;
 mod p1_order;

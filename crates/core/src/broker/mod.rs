@@ -144,6 +144,17 @@ pub struct Tail {
     pub union: Option<Seq>,
 }
 
+/// What is held of one channel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Held {
+    /// Messages.
+    pub messages: usize,
+    /// Their bytes, as history counts them.
+    pub bytes: usize,
+    /// The newest of them.
+    pub last: Option<MessageId>,
+}
+
 /// What the broker, not this node, knows.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Top {
@@ -203,6 +214,10 @@ pub trait Broker: Send + Sync + 'static {
 
     /// Finds where the last `n` messages begin (`usize::MAX`: everything held).
     fn tail(&self, channels: Keys, n: usize) -> BrokerFuture<Result<Tail, Unavailable>>;
+
+    /// How much is held of each of `channels`, in their order. For operators, who
+    /// ask for a few at a time.
+    fn held(&self, channels: Vec<Key>) -> BrokerFuture<Result<Vec<Held>, Unavailable>>;
 
     /// The authoritative top and lineage.
     fn top(&self) -> BrokerFuture<Result<Top, Unavailable>>;

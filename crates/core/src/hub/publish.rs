@@ -165,7 +165,11 @@ impl Hub {
 
     /// Runs `work` for at most `time`; none where it did not end. The sleep is
     /// made only where there is something to wait for.
-    async fn within<T>(&self, time: Duration, work: impl Future<Output = T>) -> Option<T> {
+    pub(super) async fn within<T>(
+        &self,
+        time: Duration,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
         let mut work = std::pin::pin!(work);
         let mut sleep = None;
         poll_fn(|cx| {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::attach::Attach;
 use super::encode::End;
+use super::look::Look;
 use super::publication::Publication;
 use crate::broker::{ReadReply, Tail, Top, Unavailable};
 use crate::cursor::{Cursor, Epoch, Seq};
@@ -47,6 +48,8 @@ pub(super) enum Entry {
     Lost { through: Seq },
     /// Let these go.
     Dismiss(Arc<(Whom, End)>),
+    /// Say who is here.
+    Look(Box<Look>),
     /// Ask every permit again.
     Recheck,
     /// Tell everyone, answer polls, and let streams go one after the other over

@@ -6,6 +6,7 @@
 //! hands finished units to a bounded outbox and wakes the task.
 
 use std::io::IoSlice;
+use std::net::IpAddr;
 
 use bytes::Bytes;
 
@@ -25,6 +26,17 @@ pub enum Flushed {
     Gone,
 }
 
+/// What a connection's own side knows of it, for operators.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct About {
+    /// The transport's name; more may come to be.
+    pub transport: &'static str,
+    /// The address that it is for.
+    pub address: Option<IpAddr>,
+    /// Bytes handed over that have not left.
+    pub pending: usize,
+}
+
 /// The shard's hold on one connection.
 pub trait Writer: Send {
     /// Hands over as much of `outbox` as the peer takes now.
@@ -39,6 +51,11 @@ pub trait Writer: Send {
 
     /// When something was last heard from the peer.
     fn last_heard(&self) -> Instant;
+
+    /// What is known of the connection.
+    fn about(&self) -> About {
+        About::default()
+    }
 
     /// The last call: the subscriber is gone from the shard. Everything that
     /// could be written has been, `end`'s own words included.

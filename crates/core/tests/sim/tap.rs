@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use fanwire_core::broker::{
-    Append, AppendError, Appended, Broker, BrokerFuture, Fed, Feed, FeedEvent, ReadReply,
+    Append, AppendError, Appended, Broker, BrokerFuture, Fed, Feed, FeedEvent, Held, ReadReply,
     ReadRequest, Tail, Top, Unavailable,
 };
 use fanwire_core::cursor::Seq;
@@ -210,6 +210,10 @@ impl Broker for Tap {
 
     fn tail(&self, channels: Keys, n: usize) -> BrokerFuture<Result<Tail, Unavailable>> {
         self.troubled("tail unavailable", self.inner.tail(channels, n))
+    }
+
+    fn held(&self, channels: Vec<Key>) -> BrokerFuture<Result<Vec<Held>, Unavailable>> {
+        self.inner.held(channels)
     }
 
     fn top(&self) -> BrokerFuture<Result<Top, Unavailable>> {

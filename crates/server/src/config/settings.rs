@@ -277,6 +277,8 @@ settings! {
         gap_interval: Duration as Time = core().gap_interval;
         /// A quiet stream gets `$cursor` this often.
         cursor_interval: Duration as Time = core().cursor_interval;
+        /// How long `/readyz` and a listing by the API may take before 503.
+        operator_wait: Duration as Time = secs(5);
         /// How long a publish waits for delivery on this node, and a cursor ahead of
         /// it for the feed.
         applied_wait: Duration as Time = core().applied_wait;

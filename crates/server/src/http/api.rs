@@ -1,5 +1,4 @@
-//! `POST /api/…`: what backends ask of the server itself (`PROTOCOL.md`, section
-//! 10). API keys alone may: neither tokens nor whoever is on this machine.
+//! `/api/…`: what backends ask of the server itself (`PROTOCOL.md`, section 10). API keys alone may: neither tokens nor whoever is on this machine.
 
 use std::sync::Arc;
 
@@ -11,6 +10,8 @@ use fanwire_core::policy::{Revoke, Subject};
 use fanwire_proto::ws::CloseCode;
 use http::{HeaderMap, Method};
 
+use super::handshake::has_body;
+use super::listing;
 use super::publish::{Sent, read};
 use super::reload::reload;
 use crate::answer::{Answer, json, not_allowed};
@@ -45,7 +46,17 @@ struct Disconnect {
     reason: Option<String>,
 }
 
-/// Answers a request to `path`, which is what stands after `/api/`.
+/// A request, without its body.
+pub(super) struct Asked<'a> {
+    /// What stands after `/api/`, undecoded.
+    pub(super) path: &'a str,
+    /// What stands after `?`, undecoded.
+    pub(super) query: &'a str,
+    pub(super) method: &'a Method,
+    pub(super) headers: &'a HeaderMap,
+}
+
+/// Answers a request.
 ///
 /// # Errors
 /// `unauthorized` and `forbidden` for whoever shows no API key, whatever the path;
@@ -53,14 +64,38 @@ struct Disconnect {
 pub(super) async fn answer(
     app: &Arc<App>,
     subject: &Subject,
-    path: &str,
-    method: &Method,
-    headers: &HeaderMap,
+    asked: Asked<'_>,
     body: Option<Sent<'_>>,
 ) -> Result<Answer, Refusal> {
     key(subject)?;
+    let Asked {
+        path,
+        query,
+        method,
+        headers,
+    } = asked;
+    let (what, one) = match path.split_once('/') {
+        Some((what, one)) => (what, Some(one)),
+        None => (path, None),
+    };
+    if let "connections" | "channels" = what {
+        if method != Method::GET {
+            return Ok(not_allowed("GET"));
+        }
+        if has_body(headers) {
+            let sentence = "a GET here has no body";
+            return Err(Refusal::new(Code::BadRequest, sentence));
+        }
+        return match (what, one) {
+            ("connections", None) => listing::connections(app, query).await,
+            ("connections", Some(conn)) => listing::connection(app, conn).await,
+            (_, None) => listing::channels(app, query).await,
+            (_, Some(name)) => listing::channel(app, name).await,
+        };
+    }
     if !matches!(path, "revoke" | "reinstate" | "disconnect" | "reload") {
-        let sentence = "there is /api/revoke, /api/reinstate, /api/disconnect and /api/reload";
+        let sentence = "there is GET /api/connections and /api/channels, and POST /api/revoke, \
+                        /api/reinstate, /api/disconnect and /api/reload";
         return Err(Refusal::new(Code::NotFound, sentence));
     }
     if method != Method::POST {

@@ -6,8 +6,8 @@ use std::task::Context;
 use std::time::Duration;
 
 use fanwire_core::broker::{
-    Append, AppendError, Appended, Broker, BrokerFuture, Feed, FeedEvent, ReadReply, ReadRequest,
-    Tail, Top, Unavailable,
+    Append, AppendError, Appended, Broker, BrokerFuture, Feed, FeedEvent, Held, ReadReply,
+    ReadRequest, Tail, Top, Unavailable,
 };
 use fanwire_core::cursor::{Epoch, Lineage, Seq};
 use fanwire_core::hub::Draft;
@@ -49,6 +49,10 @@ impl Broker for Silent {
     }
 
     fn tail(&self, _: Keys, _: usize) -> BrokerFuture<Result<Tail, Unavailable>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn held(&self, _: Vec<Key>) -> BrokerFuture<Result<Vec<Held>, Unavailable>> {
         Box::pin(std::future::pending())
     }
 

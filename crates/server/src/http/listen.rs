@@ -22,7 +22,7 @@ use crate::answer::{Answer, Dress, EVENT_STREAM, json, open_head, put_off};
 use crate::app::App;
 use crate::metrics::Opened;
 use crate::rates::Payer;
-use crate::transport::{Departure, Purpose, Unproven};
+use crate::transport::{Departure, Listed, Purpose, Unproven};
 
 /// How a request goes on.
 pub(super) enum Reply {
@@ -124,6 +124,7 @@ async fn serve(
                 back: &next::BACK,
                 account: payer.account,
                 place: None,
+                client: None,
             })));
         }
         (Err(refusal), _) => return Err(refusal),
@@ -131,12 +132,13 @@ async fn serve(
     let opens = matches!(want, Want::WebSocket { .. } | Want::Sse { .. });
     app.rates
         .listens(payer, permit.keys(), opens, app.clock.now())?;
-    app.metrics.opens(match want {
+    let opened = match want {
         Want::WebSocket { .. } => Opened::WebSocket,
         Want::Sse { .. } => Opened::Sse,
         Want::Poll { .. } => Opened::Poll,
         Want::History { .. } => Opened::History,
-    });
+    };
+    app.metrics.opens(opened);
     let close = head.version < Version::HTTP_11 || wants_close(&head.headers);
     // Only HTTP/1.1 has chunks, and heads that are written by hand.
     let chunked = head.version == Version::HTTP_11 && !close;
@@ -150,6 +152,7 @@ async fn serve(
             back: &next::BACK,
             account: payer.account,
             place: None,
+            client: None,
         })))
     };
     match want {
@@ -173,7 +176,8 @@ async fn serve(
             departs(permit, poll_head(close, dress), purpose)
         }
         Want::History { limit } | Want::Poll { limit, .. } => {
-            let body = once(app, permit, start, Duration::ZERO, limit).await?;
+            let listed = Listed::new(app, opened, None);
+            let body = once(app, permit, start, Duration::ZERO, limit, listed).await?;
             Ok(Reply::Answer(json(body)))
         }
     }

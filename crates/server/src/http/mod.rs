@@ -10,6 +10,7 @@ mod gate;
 mod handshake;
 mod http2;
 mod listen;
+mod listing;
 mod negotiate;
 mod next;
 mod once;

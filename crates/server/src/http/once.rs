@@ -14,7 +14,7 @@ use fanwire_core::policy::Permit;
 use crate::app::App;
 use crate::clock::connection_id;
 use crate::dialect::Form;
-use crate::transport::{Link, PullWriter, Signal};
+use crate::transport::{Link, Listed, PullWriter, Signal};
 
 /// Asks the hub for one answer and gives its JSON. Waits at most `wait` for news.
 ///
@@ -26,6 +26,7 @@ pub(super) async fn once(
     start: Start,
     wait: Duration,
     limit: usize,
+    listed: Listed,
 ) -> Result<Bytes, Refusal> {
     let link = Link::new(app.clock.clone());
     let _subscriber = app.hub.attach(Attach {
@@ -39,7 +40,7 @@ pub(super) async fn once(
             limit,
         },
         conn: connection_id(),
-        writer: Box::new(PullWriter::new(link.clone())),
+        writer: Box::new(PullWriter::new(link.clone()).listed(listed)),
         heartbeat: None,
         shard: None,
     })?;

@@ -161,7 +161,13 @@ pub(super) async fn route(
         ("/" | "/healthz" | "/readyz" | "/metrics", _) => not_allowed("GET"),
         (path, method) if path.starts_with("/api/") => {
             let path = &path["/api/".len()..];
-            api::answer(app, &subject, path, method, &head.headers, body).await?
+            let asked = api::Asked {
+                path,
+                query: head.uri.query().unwrap_or_default(),
+                method,
+                headers: &head.headers,
+            };
+            api::answer(app, &subject, asked, body).await?
         }
         (path, method) => {
             let Some(list) = channels_of(path) else {
@@ -203,8 +209,12 @@ pub(super) async fn route(
                 let mut reply = listen::get(app, who, keys, &query, head, dress).await?;
                 let place = place.flatten().map(Box::new);
                 match &mut reply {
-                    Reply::Departs(departure) => departure.place = place,
-                    Reply::Unproven(unproven) => unproven.place = place,
+                    Reply::Departs(departure) => {
+                        (departure.place, departure.client) = (place, Some(client));
+                    }
+                    Reply::Unproven(unproven) => {
+                        (unproven.place, unproven.client) = (place, Some(client));
+                    }
                     Reply::Answer(_) | Reply::Says(..) => {}
                 }
                 return Ok(reply);

@@ -111,7 +111,7 @@ fn read_query(text: &str, keys: &mut Keys) -> Result<Query, Refusal> {
     Ok(query)
 }
 
-fn bad(name: &[u8], why: &str) -> Refusal {
+pub(super) fn bad(name: &[u8], why: &str) -> Refusal {
     let name = String::from_utf8_lossy(name);
     Refusal::new(Code::BadRequest, format!("the parameter '{name}' {why}"))
 }
@@ -123,7 +123,7 @@ fn escape(part: &str) -> Refusal {
 
 /// Undoes percent escapes, once; in a query `+` is a space, as forms and
 /// `URLSearchParams` write it. None where an escape is broken.
-fn decode(text: &[u8], plus: bool) -> Option<Cow<'_, [u8]>> {
+pub(super) fn decode(text: &[u8], plus: bool) -> Option<Cow<'_, [u8]>> {
     if !text.iter().any(|b| *b == b'%' || (plus && *b == b'+')) {
         return Some(Cow::Borrowed(text));
     }

@@ -1,6 +1,7 @@
 //! Out of hyper: the head is parsed, nothing is owed to the peer, and the
 //! socket goes on under a task of its own.
 
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use fanwire_proto::ws::deflate::Agreed;
 use fanwire_proto::ws::{CloseCode, close_frame};
 
 use super::link::{Link, PullWriter};
+use super::listed::Listed;
 use super::port::Port;
 use super::stream::{Stream, linger};
 use super::{park, web_socket};
@@ -21,6 +23,7 @@ use crate::app::{App, Peer};
 use crate::clock::connection_id;
 use crate::dialect::Form;
 use crate::limit::Place;
+use crate::metrics::Opened;
 use crate::rates::Account;
 
 /// A request whose answer is written outside hyper.
@@ -41,6 +44,8 @@ pub(crate) struct Departure {
     pub(crate) account: Account,
     /// The place of the client for whom a proxy sent the request.
     pub(crate) place: Option<Box<Place>>,
+    /// For whom it is, shown to operators.
+    pub(crate) client: Option<IpAddr>,
 }
 
 /// Where a poll's socket goes after its answer.
@@ -101,6 +106,15 @@ impl Purpose {
             },
             Self::Sse { envelope, chunked } => Form::Sse { envelope, chunked },
             Self::Poll { .. } => Form::Poll,
+        }
+    }
+
+    /// What it counts as.
+    pub(crate) fn opened(self) -> Opened {
+        match self {
+            Self::WebSocket { .. } => Opened::WebSocket,
+            Self::Sse { .. } => Opened::Sse,
+            Self::Poll { .. } => Opened::Poll,
         }
     }
 
@@ -224,6 +238,7 @@ pub(crate) fn promise(
         _ => (false, false),
     };
     let link = Link::new(app.clock.clone());
+    let listed = Listed::new(&app, purpose.opened(), departure.client);
     let subscriber = app.hub.attach(Attach {
         permit: departure.permit.clone(),
         start: departure.start,
@@ -234,7 +249,7 @@ pub(crate) fn promise(
         preface: departure.head,
         kind: purpose.kind(),
         conn: connection_id(),
-        writer: Box::new(PullWriter::new(link.clone())),
+        writer: Box::new(PullWriter::new(link.clone()).listed(listed)),
         heartbeat: purpose.heartbeat(&app),
         shard: None,
     })?;
@@ -300,6 +315,7 @@ pub(super) fn attach(
 ) -> Result<Subscriber, Refusal> {
     port.hold(departure.place);
     let purpose = departure.purpose;
+    let listed = Listed::new(app, purpose.opened(), departure.client);
     app.hub.attach(Attach {
         permit: departure.permit,
         start: departure.start,
@@ -308,7 +324,7 @@ pub(super) fn attach(
         preface: departure.head,
         kind: purpose.kind(),
         conn: connection_id(),
-        writer: port.writer(),
+        writer: port.writer(listed),
         heartbeat: purpose.heartbeat(app),
         shard: None,
     })

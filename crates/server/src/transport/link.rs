@@ -8,10 +8,11 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use fanwire_core::clock::{Clock, Instant};
-use fanwire_core::hub::{End, Flushed, Outbox, Writer, hand_over, write_all};
+use fanwire_core::hub::{About, End, Flushed, Outbox, Writer, hand_over, write_all};
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 
+use super::listed::Listed;
 use super::stream::Stream;
 
 /// Bytes that a pull-mode connection holds for its task; one unit more may
@@ -254,6 +255,7 @@ pub(crate) struct SocketWriter {
     hold: Hold,
     /// The link knows that something was written.
     told: bool,
+    listed: Option<Listed>,
 }
 
 impl SocketWriter {
@@ -262,7 +264,15 @@ impl SocketWriter {
             socket,
             hold: Hold(link),
             told: false,
+            listed: None,
         }
+    }
+
+    /// The same, shown to operators.
+    #[must_use]
+    pub(crate) fn listed(mut self, listed: Listed) -> Self {
+        self.listed = Some(listed);
+        self
     }
 
     fn send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -302,17 +312,29 @@ impl Writer for SocketWriter {
         self.hold.0.last_heard()
     }
 
+    fn about(&self) -> About {
+        let listed = self.listed.as_ref();
+        listed.map_or_else(About::default, |listed| listed.about(0))
+    }
+
     fn ended(self: Box<Self>, end: End) {
         self.hold.0.end(end);
     }
 }
 
 /// Pull mode: finished units go to the task.
-pub(crate) struct PullWriter(Hold);
+pub(crate) struct PullWriter(Hold, Option<Listed>);
 
 impl PullWriter {
     pub(crate) fn new(link: Arc<Link>) -> Self {
-        Self(Hold(link))
+        Self(Hold(link), None)
+    }
+
+    /// The same, shown to operators.
+    #[must_use]
+    pub(crate) fn listed(mut self, listed: Listed) -> Self {
+        self.1 = Some(listed);
+        self
     }
 }
 
@@ -344,6 +366,12 @@ impl Writer for PullWriter {
 
     fn last_heard(&self) -> Instant {
         self.0.0.last_heard()
+    }
+
+    fn about(&self) -> About {
+        let pending = self.0.0.state.lock().outbox.bytes();
+        let listed = self.1.as_ref();
+        listed.map_or_else(About::default, |listed| listed.about(pending))
     }
 
     fn ended(self: Box<Self>, end: End) {

@@ -8,6 +8,7 @@
 
 mod depart;
 mod link;
+mod listed;
 mod park;
 mod port;
 mod prove;
@@ -20,5 +21,6 @@ mod web_socket;
 
 pub(crate) use depart::{Back, Departure, Judged, Promised, Purpose, Said, depart, promise, rest};
 pub(crate) use link::{Link, PullWriter, Signal};
+pub(crate) use listed::Listed;
 pub(crate) use prove::{Unproven, prove};
 pub(crate) use stream::{Stream, linger, with_scratch};

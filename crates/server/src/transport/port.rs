@@ -9,6 +9,7 @@ use fanwire_core::hub::{End, Subscriber, Writer};
 use tokio::net::TcpStream;
 
 use super::link::{Link, PullWriter, Signal, SocketWriter, Waiting};
+use super::listed::Listed;
 use super::stream::Stream;
 use crate::limit::Place;
 
@@ -51,11 +52,11 @@ impl Port {
     }
 
     /// The shard's hold on this connection.
-    pub(crate) fn writer(&self) -> Box<dyn Writer> {
+    pub(super) fn writer(&self, listed: Listed) -> Box<dyn Writer> {
         let link = self.link.clone();
         match self.socket().filter(|_| !self.pull) {
-            Some(socket) => Box::new(SocketWriter::new(socket, link)),
-            None => Box::new(PullWriter::new(link)),
+            Some(socket) => Box::new(SocketWriter::new(socket, link).listed(listed)),
+            None => Box::new(PullWriter::new(link).listed(listed)),
         }
     }
 

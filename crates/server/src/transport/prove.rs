@@ -3,6 +3,7 @@
 //! hub knows nothing of the socket, and what it may send is bounded.
 
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +53,8 @@ pub(crate) struct Unproven {
     pub(crate) account: Account,
     /// As a departure's.
     pub(crate) place: Option<Box<Place>>,
+    /// As a departure's.
+    pub(crate) client: Option<IpAddr>,
 }
 
 /// How it ends without having begun.
@@ -114,6 +117,7 @@ async fn run(app: Arc<App>, peer: Arc<Peer>, mut stream: Stream, read: Bytes, un
                 back: unproven.back,
                 account,
                 place: unproven.place,
+                client: unproven.client,
             };
             depart(app, peer, stream, &rest, departure);
         }

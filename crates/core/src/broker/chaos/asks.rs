@@ -2,10 +2,10 @@
 
 use super::After;
 use super::state::State;
-use super::ticket::Ticket;
 use crate::broker::store::Moment;
 use crate::broker::{ReadReply, ReadRequest, Tail, Top, Unavailable};
 use crate::message::Keys;
+use crate::ticket::Ticket;
 
 /// A question that is not answered yet.
 pub(super) enum Ask {

@@ -14,7 +14,6 @@ mod follower;
 mod state;
 #[cfg(test)]
 mod tests;
-mod ticket;
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -25,12 +24,11 @@ use self::asks::Ask;
 pub use self::faults::{ChaosCounts, Faults};
 use self::follower::Pending;
 use self::state::{State, Waiting};
-use self::ticket::Ticket;
 use super::memory::prepare;
 use super::store::{Moment, Trash, Usage};
 use super::{
-    Append, AppendError, Appended, Broker, BrokerFuture, Feed, FeedEvent, ReadReply, ReadRequest,
-    Tail, Top, Unavailable,
+    Append, AppendError, Appended, Broker, BrokerFuture, Feed, FeedEvent, Held, ReadReply,
+    ReadRequest, Tail, Top, Unavailable,
 };
 use crate::clock::Clock;
 use crate::credit::Credit;
@@ -39,6 +37,7 @@ use crate::key::Key;
 use crate::limits::Limits;
 use crate::message::{Keys, Message, Stored};
 use crate::policy::Door;
+use crate::ticket::Ticket;
 
 /// Something that truly happened, whatever anybody was told.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -257,6 +256,15 @@ impl Broker for ChaosBroker {
 
     fn start(&self) -> Top {
         self.shared.with(|state, _, _| state.start())
+    }
+
+    fn held(&self, channels: Vec<Key>) -> BrokerFuture<Result<Vec<Held>, Unavailable>> {
+        let held = self.shared.with(|state, moment, _| {
+            let held = state.store.held_of(moment, &channels);
+            state.note_removals();
+            held
+        });
+        Box::pin(std::future::ready(Ok(held)))
     }
 
     fn listening(&self, channel: &Key, on: bool) {

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::asks::Ask;
 use super::faults::{ChaosCounts, Faults, Rng};
 use super::follower::{Follower, Pending};
-use super::ticket::Ticket;
 use super::{After, ChaosEvent};
 use crate::broker::store::{Incoming, Moment, Ordered, Removal, Store};
 use crate::broker::{AppendError, Appended, Fed, Top};
@@ -13,6 +12,7 @@ use crate::credit::Credit;
 use crate::cursor::{Epoch, Seq};
 use crate::key::Key;
 use crate::limits::Limits;
+use crate::ticket::Ticket;
 
 /// Steps that a stall lasts at most.
 const STALL: u64 = 20;

@@ -17,7 +17,7 @@ use crate::sync::Mutex;
 use self::follower::Follower;
 use super::store::{Incoming, Keyed, Moment, Ordered, Store, Usage};
 use super::{
-    Append, AppendError, Appended, Broker, BrokerFuture, Fed, Feed, FeedEvent, ReadReply,
+    Append, AppendError, Appended, Broker, BrokerFuture, Fed, Feed, FeedEvent, Held, ReadReply,
     ReadRequest, Tail, Top, Unavailable,
 };
 use crate::clock::Clock;
@@ -164,6 +164,16 @@ impl Broker for MemoryBroker {
         drop(state);
         drop(trash);
         Box::pin(std::future::ready(Ok(snapshot.tail(n))))
+    }
+
+    fn held(&self, channels: Vec<Key>) -> BrokerFuture<Result<Vec<Held>, Unavailable>> {
+        let moment = self.shared.moment();
+        let mut state = self.shared.state.lock();
+        let held = state.store.held_of(&moment, &channels);
+        let trash = state.store.take_trash();
+        drop(state);
+        drop(trash);
+        Box::pin(std::future::ready(Ok(held)))
     }
 
     fn top(&self) -> BrokerFuture<Result<Top, Unavailable>> {

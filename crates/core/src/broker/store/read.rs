@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::chain::{Item, Segment};
 use super::{Moment, Store};
-use crate::broker::{Loss, ReadReply, ReadRequest, Tail};
+use crate::broker::{Held, Loss, ReadReply, ReadRequest, Tail};
 use crate::cursor::{GapReason, Seq};
 use crate::key::Key;
 use crate::message::Stored;
@@ -56,6 +56,24 @@ impl Store {
                 chain.newest(n.max(1))
             }
         })
+    }
+
+    /// How much each of `keys` holds now.
+    pub(crate) fn held_of(&mut self, moment: &Moment, keys: &[Key]) -> Vec<Held> {
+        self.now = self.now.max(moment.now);
+        let held = keys.iter().map(|key| {
+            let Some(at) = self.records.find(key) else {
+                return Held::default();
+            };
+            self.trim(at, moment);
+            let chain = self.records.get(at).map(|record| &record.chain);
+            chain.map_or(Held::default(), |chain| Held {
+                messages: chain.len(),
+                bytes: chain.bytes(),
+                last: chain.back().map(|item| item.stored.id),
+            })
+        });
+        held.collect()
     }
 
     fn parts(

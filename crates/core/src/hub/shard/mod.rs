@@ -11,6 +11,7 @@ mod deliver;
 mod drain;
 mod flush;
 mod late;
+mod look;
 mod members;
 mod membership;
 mod opening;
@@ -263,6 +264,7 @@ impl Shard {
                     shard.end_at_once(slot, end.clone());
                 }
             }),
+            Entry::Look(look) => self.look(*look),
             Entry::Drain(window) => self.on_drain(window),
             Entry::Command(id, command) => {
                 let Some(slot) = self.by_id.get(&id).copied() else {

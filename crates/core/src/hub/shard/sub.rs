@@ -91,6 +91,8 @@ pub(super) struct Opening {
 pub(super) struct Sub {
     pub(super) id: SubId,
     pub(super) conn: SocketId,
+    /// When it came.
+    pub(super) since: Instant,
     pub(super) permit: Permit,
     pub(super) form: FormId,
     pub(super) kind: Kind,
@@ -168,6 +170,7 @@ impl Sub {
         Self {
             id,
             conn: attach.conn,
+            since: now,
             permit: attach.permit,
             form: attach.form,
             kind: attach.kind,

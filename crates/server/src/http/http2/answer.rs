@@ -25,7 +25,7 @@ use crate::answer::{Answer, Dress, json, problem, put_off};
 use crate::app::{App, Peer};
 use crate::clock::connection_id;
 use crate::dialect::Form;
-use crate::transport::{Departure, Link, PullWriter, Purpose, Signal, promise};
+use crate::transport::{Departure, Link, Listed, PullWriter, Purpose, Signal, promise};
 
 /// Bytes of a refused body that are still taken, to throw away.
 const LINGER_BYTES: usize = 256 * 1024;
@@ -203,9 +203,10 @@ async fn stay(
         },
         Purpose::Poll { wait, limit, .. } => {
             let (permit, start) = (departure.permit, departure.start);
+            let listed = Listed::new(app, departure.purpose.opened(), departure.client);
             // Held while it waits.
             let _place = departure.place;
-            match once::once(app, permit, start, wait, limit).await {
+            match once::once(app, permit, start, wait, limit, listed).await {
                 Ok(body) => return Stays::Answers(json(body)),
                 Err(refusal) => refusal,
             }
@@ -264,6 +265,7 @@ async fn events(
 ) -> Result<Response<body::Reply>, Refusal> {
     let link = Link::new(app.clock.clone());
     let chunked = false;
+    let listed = Listed::new(app, departure.purpose.opened(), departure.client);
     let subscriber = app.hub.attach(Attach {
         permit: departure.permit,
         start: departure.start,
@@ -272,7 +274,7 @@ async fn events(
         preface: Bytes::new(),
         kind: Kind::Stream,
         conn: connection_id(),
-        writer: Box::new(PullWriter::new(link.clone())),
+        writer: Box::new(PullWriter::new(link.clone()).listed(listed)),
         heartbeat: Some(Heartbeat {
             interval: app.comment_interval(),
             timeout: None,

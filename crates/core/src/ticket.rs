@@ -1,4 +1,4 @@
-//! Answers that come later.
+//! An answer that comes later: one end gives it, the other waits for it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,10 +7,8 @@ use std::task::{Context, Poll, Waker};
 
 use crate::sync::Mutex;
 
-use crate::broker::BrokerFuture;
-
-/// The broker's end of an answer.
-pub(super) struct Ticket<T>(Arc<Mutex<Slot<T>>>);
+/// The end that gives the answer. Dropped without one, the other waits on.
+pub(crate) struct Ticket<T>(Arc<Mutex<Slot<T>>>);
 
 struct Slot<T> {
     answer: Option<T>,
@@ -21,7 +19,7 @@ struct Answer<T>(Arc<Mutex<Slot<T>>>);
 
 impl<T: Send + 'static> Ticket<T> {
     /// Both ends.
-    pub(super) fn new() -> (Self, BrokerFuture<T>) {
+    pub(crate) fn new() -> (Self, Pin<Box<dyn Future<Output = T> + Send>>) {
         let slot = Arc::new(Mutex::new(Slot {
             answer: None,
             waker: None,
@@ -31,7 +29,7 @@ impl<T: Send + 'static> Ticket<T> {
 
     /// Gives the answer; the waker is for the caller to wake, outside its lock.
     #[must_use]
-    pub(super) fn answer(self, answer: T) -> Option<Waker> {
+    pub(crate) fn answer(self, answer: T) -> Option<Waker> {
         let mut slot = self.0.lock();
         slot.answer = Some(answer);
         slot.waker.take()
