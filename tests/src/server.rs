@@ -136,6 +136,14 @@ impl TestServer {
         self.running.addrs()
     }
 
+    /// The first address of operators.
+    ///
+    /// # Panics
+    /// Where it was started without one.
+    pub fn operators(&self) -> SocketAddr {
+        self.running.admin_addrs()[0]
+    }
+
     /// Ends it and starts another on the same port, with an empty store.
     pub async fn restart(self) -> Self {
         let mut config = self.config.clone();

@@ -146,11 +146,7 @@ async fn serve(config: Config, loader: Loader) -> Result<(), Failure> {
         .reload_with(loader);
     let running = server.start().await.map_err(Failure::new)?;
     // A server whose stdout was closed serves all the same.
-    match print(
-        greeting
-            .text(running.addrs(), running.tls_addrs(), running.self_signed())
-            .as_bytes(),
-    ) {
+    match print(greeting.text(&running).as_bytes()) {
         Ok(()) | Err(Failure::ClosedOutput) => {}
         Err(failure) => return Err(failure),
     }
@@ -240,22 +236,25 @@ impl Greeting {
         }
     }
 
-    /// `secured`: those of them that speak TLS, which come first. `made`: the
-    /// SHA-256 of a certificate that nobody knows.
-    fn text(&self, addresses: &[SocketAddr], secured: &[SocketAddr], made: Option<&str>) -> String {
+    fn text(&self, running: &fanwire::Running) -> String {
+        let secured = running.tls_addrs().len();
         let mut out = String::new();
         let who = match (self.open, self.keyed) {
             (true, _) => "open to everyone who reaches it",
             (false, true) => "for holders of an API key",
             (false, false) => "for programs of this machine",
         };
-        let urls: Vec<String> = (addresses.iter().enumerate())
-            .map(|(at, address)| url(*address, at < secured.len()))
+        let urls: Vec<String> = (running.addrs().iter().enumerate())
+            .map(|(at, address)| url(*address, at < secured))
             .collect();
         for url in &urls {
             let _ = writeln!(out, "fanwire serves {url}, {who}");
         }
-        let insecure = match made {
+        for address in running.admin_addrs() {
+            let url = url(*address, false);
+            let _ = writeln!(out, "and operators at {url}: /metrics, /readyz, /api");
+        }
+        let insecure = match running.self_signed() {
             Some(fingerprint) => {
                 let _ = writeln!(
                     out,

@@ -49,6 +49,7 @@ fn two_values(setting: &Setting) -> (String, String) {
         "anyone|users|keys|nobody|auto" => ("auto".to_owned(), "nobody".to_owned()),
         _ => match setting.key {
             "listen.addresses" => ("127.0.0.1:3000".to_owned(), "127.0.0.1:4000".to_owned()),
+            "listen.admin_addresses" => (String::new(), "127.0.0.1:6000".to_owned()),
             "listen.plain_addresses" => (String::new(), "127.0.0.1:5000".to_owned()),
             "tls.cert" | "tls.key" => (String::new(), "some.pem".to_owned()),
             "tls.min_version" => ("1.2".to_owned(), "1.3".to_owned()),

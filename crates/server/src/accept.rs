@@ -66,6 +66,8 @@ struct Door {
     tls: Option<Arc<Tls>>,
     /// They come by a loopback address.
     loopback: bool,
+    /// They are operators': not in the way of anyone else, nor anyone in theirs.
+    admin: bool,
 }
 
 /// Accepts from `listener` until the server stops. What waits to be accepted
@@ -76,17 +78,45 @@ pub(crate) async fn accept(
     counts: Arc<Counts>,
     tls: Option<Arc<Tls>>,
 ) {
-    let loopback = listener
-        .local_addr()
-        .is_ok_and(|address| address.ip().to_canonical().is_loopback());
-    let door = Arc::new(Door {
-        app: app.clone(),
-        counts: counts.clone(),
-        tls,
-        loopback,
-    });
+    let door = Door::of(app, &listener, counts, tls, false);
+    serve(&door, &listener, Stage::Draining).await;
+    // Closing the listener would reset them.
+    for (stream, from) in waiting(listener, door.app.config.listen.backlog) {
+        take_in(&door, stream, from);
+    }
+}
+
+/// The same for an address of operators, until all else is over: they may watch.
+/// `counts` holds them alone.
+pub(crate) async fn accept_operators(app: Arc<App>, listener: TcpListener, counts: Arc<Counts>) {
+    let door = Door::of(app, &listener, counts, None, true);
+    serve(&door, &listener, Stage::Over).await;
+}
+
+impl Door {
+    fn of(
+        app: Arc<App>,
+        listener: &TcpListener,
+        counts: Arc<Counts>,
+        tls: Option<Arc<Tls>>,
+        admin: bool,
+    ) -> Arc<Self> {
+        let address = listener.local_addr();
+        Arc::new(Self {
+            app,
+            counts,
+            tls,
+            loopback: address.is_ok_and(|address| address.ip().to_canonical().is_loopback()),
+            admin,
+        })
+    }
+}
+
+/// Takes in who comes, until the server's end has come to `last`.
+async fn serve(door: &Arc<Door>, listener: &TcpListener, last: Stage) {
+    let (app, counts) = (&door.app, &door.counts);
     let mut complained: Option<Instant> = None;
-    let mut stopping = std::pin::pin!(app.reached(Stage::Draining));
+    let mut stopping = std::pin::pin!(app.reached(last));
     loop {
         let accepted = tokio::select! {
             biased;
@@ -94,7 +124,7 @@ pub(crate) async fn accept(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, from)) => take_in(&door, stream, from),
+            Ok((stream, from)) => take_in(door, stream, from),
             Err(error) if is_want(&error) => {
                 if complained.is_none_or(|at| at.elapsed() > QUIET) {
                     complained = Some(Instant::now());
@@ -114,10 +144,6 @@ pub(crate) async fn accept(
             // This one connection died before it was accepted.
             Err(error) => tracing::debug!(%error, "accept"),
         }
-    }
-    // Closing the listener would reset them.
-    for (stream, from) in waiting(listener, app.config.listen.backlog) {
-        take_in(&door, stream, from);
     }
 }
 
@@ -153,6 +179,15 @@ fn back_off() -> Duration {
 fn take_in(door: &Arc<Door>, stream: TcpStream, from: SocketAddr) {
     let (app, counts) = (&door.app, &door.counts);
     let address = from.ip().to_canonical();
+    if door.admin {
+        let (slot, over) = counts.take_unknown();
+        if over.is_none() {
+            tune(&stream, app.config.limits.write_progress);
+            let stream = Stream::Tcp(Arc::new(stream));
+            admit(door, stream, address, (slot, Over::No), Bytes::new());
+        }
+        return;
+    }
     let by_proxy = is_proxy(&app.config.access, address);
     let (mut slot, over) = match by_proxy {
         true => counts.take_unknown(),
@@ -220,7 +255,8 @@ fn admit(door: &Door, stream: Stream, address: IpAddr, (slot, over): (Slot, Over
         Over::No | Over::Limit => None,
     };
     let app = door.app.clone();
-    let peer = Peer::new(address, door.loopback, is_over, slot).told(why);
+    let mut peer = Peer::new(address, door.loopback, is_over, slot).told(why);
+    peer.admin = door.admin;
     match &door.tls {
         Some(tls) => tls::start(app, tls.clone(), peer, stream, read),
         None => connection::start(app, Arc::new(peer), stream, read),

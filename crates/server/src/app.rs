@@ -54,6 +54,8 @@ pub(crate) struct Peer {
     pub(crate) address: IpAddr,
     /// It came by a listener on a loopback address.
     pub(crate) loopback_bind: bool,
+    /// It came by an address of operators, where nothing else is served.
+    pub(crate) admin: bool,
     /// What was agreed on in the handshake of TLS.
     pub(crate) agreed: Agreed,
     /// Taken in only to be told that there are too many.
@@ -135,6 +137,7 @@ impl Peer {
         Self {
             address,
             loopback_bind,
+            admin: false,
             agreed: Agreed::Nothing,
             over_limit,
             too_fast: None,

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::accept::accept;
+use crate::accept::{accept, accept_operators};
 use crate::access;
 use crate::app::App;
 use crate::auth::Auth;
@@ -85,8 +85,12 @@ impl Server {
         for address in config.listen.addresses.iter().chain(plain) {
             listeners.push(listen(*address, config.listen.backlog)?);
         }
-        let addresses = listeners.iter().map(TcpListener::local_addr);
-        let addresses: Vec<SocketAddr> = addresses.collect::<io::Result<_>>()?;
+        let mut operators = Vec::new();
+        for address in &config.listen.admin_addresses {
+            operators.push(listen(*address, config.listen.backlog)?);
+        }
+        let (addresses, admin_addresses) = (bound(&listeners)?, bound(&operators)?);
+        let admin_counts = Counts::new(config.limits.admin_connections, usize::MAX);
 
         let counts = counts(&config);
         let (window, grace) = (config.listen.drain_window, config.listen.shutdown_grace);
@@ -100,12 +104,22 @@ impl Server {
             let door = accept(app.clone(), listener, counts.clone(), tls);
             doors.push(tokio::spawn(door));
         }
+        let mut operators_doors = Vec::new();
+        for listener in operators {
+            let door = accept_operators(app.clone(), listener, admin_counts.clone());
+            operators_doors.push(tokio::spawn(door));
+        }
         drivers.extend(tls.as_ref().and_then(Tls::watch));
         for (at, address) in addresses.iter().enumerate() {
             tracing::info!(%address, tls = at < secured, "listening");
         }
+        for address in &admin_addresses {
+            tracing::info!(%address, "listening for operators");
+        }
         Ok(Running {
             addresses,
+            admin_addresses,
+            operators_doors,
             secured,
             self_signed: tls.and_then(|tls| tls.self_signed()),
             hub: app.hub.clone(),
@@ -119,6 +133,11 @@ impl Server {
             grace,
         })
     }
+}
+
+/// Where they listen, with the ports that they got.
+fn bound(listeners: &[TcpListener]) -> io::Result<Vec<SocketAddr>> {
+    listeners.iter().map(TcpListener::local_addr).collect()
 }
 
 /// Everything but the sockets: what connections share, and the tasks that drive

@@ -43,6 +43,8 @@ pub struct Stopped {
 pub struct Running {
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) secured: usize,
+    pub(crate) admin_addresses: Vec<SocketAddr>,
+    pub(crate) operators_doors: Vec<JoinHandle<()>>,
     pub(crate) self_signed: Option<String>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) reload: Arc<Reload>,
@@ -65,6 +67,11 @@ impl Running {
     /// All addresses that it listens on, `listen.plain_addresses` last.
     pub fn addrs(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Those of operators, which [`Self::addrs`] does not name.
+    pub fn admin_addrs(&self) -> &[SocketAddr] {
+        &self.admin_addresses
     }
 
     /// Those that speak TLS.
@@ -142,6 +149,11 @@ impl Running {
         if cut > 0 {
             tracing::warn!(cut, "connections did not end in time and were cut");
         }
+        // Operators could watch until here.
+        self.reach(Stage::Over);
+        for door in &mut self.operators_doors {
+            let _ = door.await;
+        }
         Stopped {
             ended: all.saturating_sub(cut),
             cut,
@@ -163,7 +175,8 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.reach(Stage::Over);
-        for task in self.doors.iter().chain(&self.drivers) {
+        let doors = self.doors.iter().chain(&self.operators_doors);
+        for task in doors.chain(&self.drivers) {
             task.abort();
         }
         self.reload.end();

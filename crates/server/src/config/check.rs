@@ -48,14 +48,14 @@ fn listen(config: &Config, problems: &mut Problems) {
     if !config.is_unconfigured() {
         return;
     }
-    let plain = config.listen.plain_addresses.iter();
-    let keys = ["listen.addresses", "listen.plain_addresses"];
-    let all = config
-        .listen
-        .addresses
-        .iter()
-        .map(|address| (keys[0], address));
-    for (key, address) in all.chain(plain.map(|address| (keys[1], address))) {
+    let listen = &config.listen;
+    let all = [
+        ("listen.addresses", &listen.addresses),
+        ("listen.plain_addresses", &listen.plain_addresses),
+        ("listen.admin_addresses", &listen.admin_addresses),
+    ];
+    let each = |(key, list)| std::iter::repeat(key).zip::<&Vec<_>>(list);
+    for (key, address) in all.into_iter().flat_map(each) {
         if !address.ip().to_canonical().is_loopback() {
             let message = format!(
                 "{address} can be reached from other machines, and nothing says who may come in; \

@@ -36,6 +36,10 @@ settings! {
         /// Addresses that speak in the clear where the others speak TLS: for a proxy
         /// or a check of this machine. The same rules hold for them.
         plain_addresses: Vec<SocketAddr> as Addresses = Vec::new(), flag "listen-plain";
+        /// Addresses for operators: /metrics, without a key, /healthz, /readyz and /api,
+        /// and nothing else. In the clear: for a network that only operators reach.
+        /// Where there is one, /metrics is served nowhere else.
+        admin_addresses: Vec<SocketAddr> as Addresses = Vec::new(), flag "listen-admin";
         /// Connections that the system may hold before they are accepted.
         backlog: usize as Count = 1024;
         /// Connections from `access.proxies` begin with a PROXY protocol header,
@@ -240,6 +244,9 @@ settings! {
         connections: usize as Count = 100_000;
         /// Connections of one address (IPv6: of one /64). Loopback is exempt.
         connections_per_ip: usize as Count = 100;
+        /// Connections to all of listen.admin_addresses, which count nowhere else; one
+        /// past it is closed.
+        admin_connections: usize as Count = 64;
         /// Bytes of one message's body; one past it is 413.
         message: usize as Size = core().message;
         /// Bytes queued for one subscriber before it falls behind and is fed from

@@ -365,6 +365,7 @@ async fn p7_a_silent_broker_hangs_nobody() {
         (publish.to_owned(), "outcome_unknown"),
         (get("/c/a"), "unavailable"),
         (get("/c/a?wait=1&after=1-5"), ""),
+        (get("/readyz"), "the broker does not answer"),
     ] {
         client.write_all(request.as_bytes()).await.unwrap();
         let head = until(&mut client, "\r\n\r\n").await;

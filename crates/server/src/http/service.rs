@@ -153,11 +153,15 @@ pub(super) async fn route(
         ));
     }
     let subject = caller.subject;
+    if peer.admin && !for_operators(head.uri.path()) {
+        let sentence = "here are /metrics, /healthz, /readyz and /api/…, for operators";
+        return Err(Refusal::new(Code::NotFound, sentence));
+    }
     let answer = match (head.uri.path(), &head.method) {
         ("/", &Method::GET) => app.page.answer(),
         ("/healthz", &Method::GET) => full(StatusCode::OK, PLAIN, "ok"),
-        ("/readyz", &Method::GET) => ready(app)?,
-        ("/metrics", &Method::GET) => metrics(app, &subject)?,
+        ("/readyz", &Method::GET) => ready(app).await?,
+        ("/metrics", &Method::GET) => metrics(app, peer, &subject)?,
         ("/" | "/healthz" | "/readyz" | "/metrics", _) => not_allowed("GET"),
         (path, method) if path.starts_with("/api/") => {
             let path = &path["/api/".len()..];
@@ -233,20 +237,34 @@ pub(super) async fn route(
     Ok(Reply::Answer(answer))
 }
 
-/// Whether new streams can be taken.
-fn ready(app: &App) -> Result<Answer, Refusal> {
+/// What is served on the addresses of operators.
+fn for_operators(path: &str) -> bool {
+    matches!(path, "/metrics" | "/healthz" | "/readyz") || path.starts_with("/api/")
+}
+
+/// Whether new streams can be taken: it does not stop, its shards turn, and the
+/// broker answers.
+async fn ready(app: &App) -> Result<Answer, Refusal> {
     if app.is_stopping() {
         let sentence = "the server is shutting down";
         return Err(Refusal::new(Code::Unavailable, sentence));
     }
+    app.hub.is_ready(app.config.limits.operator_wait).await?;
     Ok(full(StatusCode::OK, PLAIN, "ready"))
 }
 
-/// The figures: for holders of an API key, and for programs of this machine as
-/// long as nobody chose who may come in.
-fn metrics(app: &App, subject: &Subject) -> Result<Answer, Refusal> {
-    if !app.config.is_unconfigured() {
-        api::key(subject)?;
+/// The figures: on the addresses of operators. Where there are none, for holders of
+/// an API key, and for programs of this machine as long as nobody chose who may
+/// come in.
+fn metrics(app: &App, peer: &Peer, subject: &Subject) -> Result<Answer, Refusal> {
+    if !peer.admin {
+        if !app.config.listen.admin_addresses.is_empty() {
+            let sentence = "the figures are on another address (listen.admin_addresses)";
+            return Err(Refusal::new(Code::NotFound, sentence));
+        }
+        if !app.config.is_unconfigured() {
+            api::key(subject)?;
+        }
     }
     let counts = app.reload.counts.get();
     let connections = counts.map_or(0, |counts| counts.total());
