@@ -20,6 +20,9 @@ use crate::message::Keys;
 use crate::policy::Subject;
 use crate::ticket::Ticket;
 
+/// Keys that are shown of one subscriber.
+pub(super) const KEYS_SHOWN: usize = 16;
+
 /// Slots that a shard looks through at once.
 pub(super) const SLOTS_PER_LOOK: usize = 1024;
 
@@ -86,8 +89,10 @@ pub struct Present {
     pub address: Option<IpAddr>,
     /// How long it has been here.
     pub age: Duration,
-    /// What it listens to.
+    /// What it listens to: the first 16, itself left out.
     pub keys: Keys,
+    /// All of them.
+    pub key_count: usize,
     /// Bytes that wait for it to read.
     pub pending: usize,
     /// It catches up.

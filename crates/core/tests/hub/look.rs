@@ -124,12 +124,14 @@ impl World {
         let subscriber = self.hub.attach(Attach {
             permit,
             start: Start::Latest,
+            since: Default::default(),
             form: FormId(0),
             preface: Bytes::new(),
             kind: Kind::Stream,
             conn: SocketId::new(conn),
             writer: Box::new(Shut),
             heartbeat: None,
+            shard: None,
         });
         subscriber.unwrap()
     }

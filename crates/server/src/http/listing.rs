@@ -21,9 +21,6 @@ const ROWS: usize = 100;
 /// Rows of a page; more counts as this.
 const MAX_ROWS: usize = 1000;
 
-/// Channels that are shown of one connection.
-const SHOWN: usize = 16;
-
 /// Bytes of a filter.
 const MAX_VALUE: usize = 512;
 
@@ -196,8 +193,8 @@ impl<'a> Connection<'a> {
             key,
             address: row.address.map(|address| address.to_string()),
             since: now_ms.saturating_sub(age),
-            channels: row.keys.iter().take(SHOWN).map(Key::to_string).collect(),
-            channel_count: row.keys.len(),
+            channels: row.keys.iter().map(Key::to_string).collect(),
+            channel_count: row.key_count,
             pending: row.pending,
             behind: row.behind,
         }

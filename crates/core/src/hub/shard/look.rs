@@ -2,9 +2,10 @@
 //! short however many there are. Slots do not move, so that whoever is here all
 //! the while is seen once.
 
-use super::super::look::{Look, Present, SLOTS_PER_LOOK, Seen};
+use super::super::look::{KEYS_SHOWN, Look, Present, SLOTS_PER_LOOK, Seen};
 use super::Shard;
 use super::sub::{State, Sub};
+use crate::key::Key;
 
 impl Shard {
     pub(super) fn look(&self, look: Look) {
@@ -38,13 +39,19 @@ impl Shard {
     fn present(&self, sub: &Sub) -> Present {
         let about = sub.writer.as_ref().map(|writer| writer.about());
         let about = about.unwrap_or_default();
+        let keys = || {
+            sub.keys()
+                .iter()
+                .filter(|key| !matches!(key, Key::Socket(..)))
+        };
         Present {
             conn: sub.conn.clone(),
             subject: sub.permit.subject().clone(),
             transport: about.transport,
             address: about.address,
             age: self.now.saturating_sub(sub.since),
-            keys: sub.keys().clone(),
+            keys: keys().take(KEYS_SHOWN).cloned().collect(),
+            key_count: keys().count(),
             pending: sub.outbox.bytes() + sub.unit_bytes + about.pending,
             behind: matches!(sub.state, State::Behind(_)),
         }
