@@ -3,11 +3,14 @@
 //! run with `FANWIRE_UPDATE_SCRIPTS=1` and read the diff before you believe it.
 #![allow(clippy::unwrap_used)]
 
+mod model;
 mod script;
 
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
+
+use proptest::prelude::*;
 
 #[test]
 fn every_script_gives_the_trace_that_is_written_below_its_steps() {
@@ -33,4 +36,14 @@ fn every_script_gives_the_trace_that_is_written_below_its_steps() {
         writeln!(differing, "{name} plays as:\n{played}").unwrap();
     }
     assert!(differing.is_empty(), "\n{differing}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #[test]
+    fn any_inputs_in_any_order_are_answered_once_and_end_once(
+        inputs in prop::collection::vec(any::<u8>(), 0..160),
+    ) {
+        model::run(&inputs);
+    }
 }

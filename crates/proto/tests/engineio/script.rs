@@ -132,6 +132,8 @@ impl Player {
             self.now = self.now.max(at);
             let now = self.now;
             let outputs = self.session().tick(now);
+            let next = self.session().next_deadline();
+            assert!(next.is_none_or(|next| next > now), "time has to move on");
             if !outputs.is_empty() {
                 self.say(&format!("after {} ms", now.as_millis()));
             }

@@ -115,7 +115,7 @@ impl Session {
         (session, id)
     }
 
-    /// Which transport the session lives on.
+    /// Which transport the session lives on, while it is open.
     #[must_use]
     pub const fn transport(&self) -> Transport {
         match self.live {

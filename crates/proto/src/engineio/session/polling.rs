@@ -75,11 +75,11 @@ impl Session {
     /// ends, as nobody can tell what arrived.
     pub fn poll_aborted(&mut self, now: Duration, id: PollId) -> Outputs {
         let mut out = Outputs::default();
-        self.catch_up(now, &mut out);
         if self.poll.is_some_and(|poll| poll.id == id) {
             self.poll = None;
             self.end(Reason::TransportError, Ending::Broken, &mut out);
         }
+        self.catch_up(now, &mut out);
         out
     }
 
@@ -143,11 +143,11 @@ impl Session {
     /// session ends, as something is missing.
     pub fn post_aborted(&mut self, now: Duration, id: PostId) -> Outputs {
         let mut out = Outputs::default();
-        self.catch_up(now, &mut out);
         if self.post == Some(id) {
             self.post = None;
             self.end(Reason::TransportError, Ending::Broken, &mut out);
         }
+        self.catch_up(now, &mut out);
         out
     }
 }

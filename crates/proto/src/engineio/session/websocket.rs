@@ -51,13 +51,14 @@ impl Session {
 
     fn ws_gone(&mut self, now: Duration, id: WsId, reason: Reason) -> Outputs {
         let mut out = Outputs::default();
-        self.catch_up(now, &mut out);
+        // First of all it is gone: nothing is to be sent to it or closed.
         if self.upgrade.is_some_and(|upgrade| upgrade.id == id) {
             self.upgrade = None;
         } else if self.live == Some(id) {
             self.live = None;
             self.end(reason, Ending::Broken, &mut out);
         }
+        self.catch_up(now, &mut out);
         out
     }
 
