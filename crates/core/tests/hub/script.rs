@@ -2,12 +2,13 @@
 //! what the clients received, and how they ended, is written indented below it.
 
 use std::fmt::Write as _;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
 use fanwire_core::broker::Appended;
-use fanwire_core::cursor::Cursor;
-use fanwire_core::hub::{Draft, Heartbeat, Kind, Start};
+use fanwire_core::cursor::{Cursor, CursorText};
+use fanwire_core::hub::{Draft, End, Heartbeat, Kind, Start};
 use fanwire_core::key::{Key, Namespace, SocketId};
 use fanwire_core::limits::Limits;
 use fanwire_core::message::Body;
@@ -22,6 +23,7 @@ pub(crate) fn play(script: &str) -> String {
     let mut player = Player {
         limits: Limits::default(),
         rules: Rules::open(),
+        shards: 1,
         world: None,
     };
     for line in script.lines().filter(|line| !line.starts_with("    ")) {
@@ -37,12 +39,13 @@ pub(crate) fn play(script: &str) -> String {
 struct Player {
     limits: Limits,
     rules: Rules,
+    shards: usize,
     world: Option<World>,
 }
 
 impl Player {
     fn world(&mut self) -> &mut World {
-        let (limits, rules) = (self.limits.clone(), self.rules.clone());
+        let (limits, rules, shards) = (self.limits.clone(), self.rules.clone(), self.shards);
         self.world.get_or_insert_with(|| {
             let off = Rules {
                 history: History::OFF,
@@ -55,11 +58,16 @@ impl Player {
             let namespaces = Namespaces::all(rules)
                 .with(Namespace::new("off").unwrap(), off)
                 .with(Namespace::new("last").unwrap(), last);
-            World::new(limits, namespaces)
+            World::new(limits, shards, namespaces)
         })
     }
 
     fn step(&mut self, line: &str, trace: &mut String) {
+        self.act(line, trace);
+        self.show(trace);
+    }
+
+    fn act(&mut self, line: &str, trace: &mut String) {
         let mut words = line.split_whitespace();
         let verb = words.next().unwrap();
         let words: Vec<&str> = words.collect();
@@ -71,8 +79,39 @@ impl Player {
             "hear" => self.world().hear(words[0]),
             "poison" => self.world().poison(words[0]),
             "break" => self.world().break_task(words[0]),
-            "leave" => {
-                self.world().clients.remove(words[0]);
+            // join NAME CHANNELS [given]
+            "join" => {
+                let given = words.get(2) == Some(&"given");
+                match self.world().join(words[0], words[1], given) {
+                    Ok(cursor) => writeln!(trace, "    from {cursor}").unwrap(),
+                    Err(refusal) => writeln!(trace, "    refused {refusal}").unwrap(),
+                }
+            }
+            // leave NAME [CHANNELS]: these, or for good.
+            "leave" => match words.get(1) {
+                Some(channels) => self.world().leave(words[0], channels),
+                None => drop(self.world().clients.remove(words[0])),
+            },
+            "send" => self.world().send(words[0], words[1]),
+            "end" => {
+                let end = End::Close(3000, "bye".to_owned());
+                self.world().subscriber(words[0]).end(end);
+            }
+            "emit" => self.world().emit(words[0], words[1]),
+            // The broker's answers wait, or come.
+            "broker" => {
+                let held = words[0] == "waits";
+                self.world().held.store(held, Ordering::SeqCst);
+            }
+            // at once STEP ; STEP …: nothing is done between them.
+            "at" => self.at_once(&words[1..], trace),
+            "shard" => {
+                let shard = self.world().subscriber(words[0]).shard();
+                writeln!(trace, "    {shard:?}").unwrap();
+            }
+            "keys" => {
+                let keys = self.world().hub.keys();
+                writeln!(trace, "    {keys}").unwrap();
             }
             "advance" => self
                 .world()
@@ -123,7 +162,12 @@ impl Player {
             }
             other => panic!("no such step: {other}"),
         }
-        self.show(trace);
+    }
+
+    fn at_once(&mut self, words: &[&str], trace: &mut String) {
+        for step in words.split(|word| *word == ";") {
+            self.act(&step.join(" "), trace);
+        }
     }
 
     fn revoke(&mut self, user: &str) {
@@ -144,20 +188,24 @@ impl Player {
             "ring" => self.limits.ring_bytes = value,
             "message" => self.limits.message = value,
             "reads" => self.limits.reads_per_shard = value,
+            "shards" => self.shards = value,
             "history" => self.rules.history.messages = value,
             other => panic!("no such limit: {other}"),
         }
     }
 
     /// attach NAME CHANNELS [START] [once=MS] [limit=N] [room=N] [pull] [nogaps] [beat=MS,MS]
-    /// [user=NAME] [expires=MS]
+    /// [user=NAME] [expires=MS] [waits] [given] [since=CURSOR,CURSOR] [beside=NAME]
     fn attach(&mut self, words: &[&str], trace: &mut String) {
         let mut coming = Coming {
             name: words[0],
             channels: words[1],
             room: usize::MAX / 2,
             pull: false,
-            gaps: true,
+            form: 0,
+            given: false,
+            since: Vec::new(),
+            beside: None,
             start: Start::Latest,
             kind: Kind::Stream,
             heartbeat: None,
@@ -179,7 +227,19 @@ impl Player {
                 ("expires", ms) => {
                     coming.expires = Some(Duration::from_millis(number(ms) as u64));
                 }
-                ("nogaps", _) => coming.gaps = false,
+                ("nogaps", _) => coming.form = 1,
+                ("waits", _) => coming.form = 2,
+                ("given", _) => coming.given = true,
+                ("beside", name) => coming.beside = Some(name),
+                ("since", places) => {
+                    let places = places.split(',').map(|text| Cursor::read(text.as_bytes()));
+                    coming.since = places
+                        .map(|place| match place {
+                            CursorText::Cursor(cursor) => cursor,
+                            other => panic!("not a cursor: {other:?}"),
+                        })
+                        .collect();
+                }
                 ("beat", both) => {
                     let (interval, timeout) = both.split_once(',').unwrap();
                     coming.heartbeat = Some(Heartbeat {
@@ -212,6 +272,9 @@ impl Player {
                     draft
                         .except
                         .push(Key::Socket(Namespace::root(), SocketId::new(name)));
+                }
+                ("except-key", name) => {
+                    draft.except.push(Key::parse(name.as_bytes()).unwrap());
                 }
                 ("volatile", _) => draft.volatile = true,
                 ("once", key) => draft.idempotency_key = Some(key.into()),

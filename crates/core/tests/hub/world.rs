@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr};
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -19,11 +19,13 @@ use fanwire_core::hub::{
     Attach, Delivery, Draft, Encoder, End, Flushed, FormId, Gap, GapForm, Hub, HubConfig, Outbox,
     Ready, Runtime, Shard, Subscriber, Task, Writer, write_all,
 };
-use fanwire_core::key::{Key, SocketId};
+use fanwire_core::key::{Key, Namespace, SocketId};
 use fanwire_core::limits::Limits;
 use fanwire_core::message::{Body, Keys};
 use fanwire_core::namespace::Namespaces;
 use fanwire_core::policy::{Door, Permit, Subject, User, Verb};
+
+use crate::late::Late;
 
 #[derive(Default)]
 struct StandingClock(AtomicU64);
@@ -63,13 +65,21 @@ impl Runtime for Idle {
 }
 
 /// Readable units, a line each. `gaps` false: a form without a place for them.
+/// `waits`: replies wait for `$ready`, and volatile messages name their place.
 struct Lines {
     gaps: bool,
+    waits: bool,
 }
 
 impl Encoder for Lines {
     fn message(&self, delivery: Delivery<'_>) -> Bytes {
-        let id = delivery.id.map_or("-".to_owned(), |id| id.to_string());
+        let id = match delivery.id {
+            Some(id) => id.to_string(),
+            None if self.waits => format!("@{}", delivery.cursor),
+            None => "-".to_owned(),
+        };
+        let own = delivery.id.is_none_or(|id| id.cursor() == delivery.cursor);
+        assert!(own, "a stored message's cursor is its own place");
         let data = match &delivery.message.body {
             Body::Json(data) | Body::Text(data) | Body::Binary(data) => data.clone(),
             Body::Args { json, .. } => json.clone(),
@@ -98,6 +108,10 @@ impl Encoder for Lines {
 
     fn ready(&self, ready: &Ready<'_>) -> Bytes {
         line(format!("$ready {}", ready.cursor))
+    }
+
+    fn replies_wait(&self) -> bool {
+        self.waits
     }
 
     fn cursor(&self, cursor: Cursor) -> Option<Bytes> {
@@ -195,6 +209,8 @@ impl Writer for Socket {
 pub(crate) struct World {
     clock: Arc<StandingClock>,
     runtime: Arc<Idle>,
+    /// The broker's answers wait.
+    pub(crate) held: Arc<AtomicBool>,
     pub(crate) door: Arc<Door>,
     pub(crate) hub: Arc<Hub>,
     shards: Vec<Shard>,
@@ -207,7 +223,12 @@ pub(crate) struct Coming<'a> {
     pub(crate) channels: &'a str,
     pub(crate) room: usize,
     pub(crate) pull: bool,
-    pub(crate) gaps: bool,
+    pub(crate) form: u8,
+    /// By the server's own code: no rule is asked.
+    pub(crate) given: bool,
+    pub(crate) since: Vec<Cursor>,
+    /// In whose shard.
+    pub(crate) beside: Option<&'a str>,
     pub(crate) start: fanwire_core::hub::Start,
     pub(crate) kind: fanwire_core::hub::Kind,
     pub(crate) heartbeat: Option<fanwire_core::hub::Heartbeat>,
@@ -218,7 +239,7 @@ pub(crate) struct Coming<'a> {
 }
 
 impl World {
-    pub(crate) fn new(limits: Limits, namespaces: Namespaces) -> Self {
+    pub(crate) fn new(limits: Limits, shards: usize, namespaces: Namespaces) -> Self {
         let clock = Arc::new(StandingClock::default());
         let runtime = Arc::new(Idle {
             clock: clock.clone(),
@@ -232,19 +253,35 @@ impl World {
             Epoch(14),
             1,
         ));
+        let held = Arc::new(AtomicBool::new(false));
+        let broker = Arc::new(Late {
+            inner: broker,
+            held: held.clone(),
+        });
         let encoders: Vec<Arc<dyn Encoder>> = vec![
-            Arc::new(Lines { gaps: true }),
-            Arc::new(Lines { gaps: false }),
+            Arc::new(Lines {
+                gaps: true,
+                waits: false,
+            }),
+            Arc::new(Lines {
+                gaps: false,
+                waits: false,
+            }),
+            Arc::new(Lines {
+                gaps: true,
+                waits: true,
+            }),
         ];
         let config = HubConfig {
             limits,
-            shards: 1,
+            shards,
             seed: 1,
         };
         let (hub, shards) = Hub::new(config, broker, clock.clone(), runtime.clone(), encoders);
         Self {
             clock,
             runtime,
+            held,
             door,
             hub,
             shards,
@@ -253,11 +290,43 @@ impl World {
     }
 
     fn permit(&self, subject: Subject, verb: Verb, channels: &str) -> Result<Permit, Refusal> {
-        let keys: Keys = channels
-            .split(',')
-            .map(|name| Key::parse(name.as_bytes()).unwrap())
-            .collect();
-        self.door.admit(subject, verb, keys)
+        self.door.admit(subject, verb, keys(channels))
+    }
+
+    /// A client joins channels; asked for, or given by the server's own code.
+    pub(crate) fn join(
+        &mut self,
+        name: &str,
+        channels: &str,
+        given: bool,
+    ) -> Result<Cursor, Refusal> {
+        let permit = match given {
+            true => self.door.give(nobody(), Verb::Read, keys(channels)),
+            false => self.permit(nobody(), Verb::Read, channels),
+        }?;
+        Ok(self.subscriber(name).join(permit))
+    }
+
+    pub(crate) fn leave(&mut self, name: &str, channels: &str) {
+        self.subscriber(name).leave(keys(channels));
+    }
+
+    pub(crate) fn send(&mut self, name: &str, text: &str) {
+        self.subscriber(name).send(line(text.to_owned()));
+    }
+
+    /// A reply that says where it stands.
+    pub(crate) fn emit(&mut self, name: &str, text: &str) {
+        let text = text.to_owned();
+        let unit = Box::new(move |cursor| {
+            assert!(text != "poison", "a reply that cannot be made");
+            line(format!("{text} @{cursor}"))
+        });
+        self.subscriber(name).emit(unit);
+    }
+
+    pub(crate) fn subscriber(&self, name: &str) -> &Subscriber {
+        self.clients[name].0.as_ref().unwrap()
     }
 
     fn subject(&self, user: Option<&str>, expires: Option<Duration>) -> Subject {
@@ -278,7 +347,10 @@ impl World {
 
     pub(crate) fn attach(&mut self, coming: Coming<'_>) -> Result<(), Refusal> {
         let subject = self.subject(coming.user, coming.expires);
-        let permit = self.permit(subject, Verb::Read, coming.channels)?;
+        let permit = match coming.given {
+            true => self.door.give(subject, Verb::Read, keys(coming.channels)),
+            false => self.permit(subject, Verb::Read, coming.channels),
+        }?;
         let wire = Arc::new(Mutex::new(Wire {
             room: coming.room,
             heard: self.clock.now(),
@@ -287,8 +359,8 @@ impl World {
         let attach = Attach {
             permit,
             start: coming.start,
-            since: Default::default(),
-            form: FormId(u8::from(!coming.gaps)),
+            since: coming.since.into_iter().collect(),
+            form: FormId(coming.form),
             preface: Bytes::new(),
             kind: coming.kind,
             conn: SocketId::new(coming.name),
@@ -297,7 +369,7 @@ impl World {
                 pull: coming.pull,
             }),
             heartbeat: coming.heartbeat,
-            shard: None,
+            shard: coming.beside.map(|name| self.subscriber(name).shard()),
         };
         let subscriber = self.hub.attach(attach)?;
         self.clients
@@ -306,7 +378,11 @@ impl World {
     }
 
     pub(crate) fn publish(&mut self, channels: &str, draft: Draft) -> Result<Appended, Refusal> {
-        let permit = self.permit(nobody(), Verb::Publish, channels)?;
+        // The server itself sends to a connection's own key.
+        let permit = match channels.contains("@conn/") {
+            true => self.door.give(nobody(), Verb::Publish, keys(channels)),
+            false => self.permit(nobody(), Verb::Publish, channels),
+        }?;
         let mut publish = pin!(self.hub.publish(&permit, draft));
         let mut cx = Context::from_waker(Waker::noop());
         for _ in 0..1_000 {
@@ -396,6 +472,23 @@ impl World {
         }
         panic!("the hub does not come to rest");
     }
+}
+
+/// `-` names none; `many:N` N of them; `@conn/NAME` the key of a connection.
+fn keys(channels: &str) -> Keys {
+    if let Some(("many", count)) = channels.split_once(':') {
+        let names = 0..count.parse::<usize>().unwrap();
+        return names
+            .map(|name| Key::channel(&name.to_string()).unwrap())
+            .collect();
+    }
+    let names = channels.split(',').filter(|name| *name != "-");
+    names
+        .map(|name| match name.split_once("@conn/") {
+            Some((_, conn)) => Key::Socket(Namespace::root(), SocketId::new(conn)),
+            None => Key::parse(name.as_bytes()).unwrap(),
+        })
+        .collect()
 }
 
 fn nobody() -> Subject {
