@@ -26,6 +26,14 @@ pub const NAMES: &[&str] = &[
     "replay-ignores-except",
     // A cut leaves live connections untold.
     "cut-untold",
+    // A key joined while catching up is owed from the beginning.
+    "join-forgets-floor",
+    // The key that takes the number of one that was left is not told so.
+    "leave-keeps-number",
+    // What a join listened to for a subscriber that is gone is not taken back.
+    "late-join-leaks-interest",
+    // A resume forgets where its keys were joined.
+    "resume-forgets-since",
     // A node that stops passes over streams that are catching up.
     "drain-skips-behind",
 ];

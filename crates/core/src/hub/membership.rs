@@ -8,6 +8,7 @@ use crate::cursor::Cursor;
 use crate::error::{Code, Refusal};
 use crate::limits::MAX_KEYS;
 use crate::message::Keys;
+use crate::mutant;
 use crate::policy::Permit;
 
 impl Hub {
@@ -62,7 +63,9 @@ impl Hub {
 
     /// A join that meets nobody.
     pub(super) fn release_late(&self, shard: usize, keys: &Keys) {
-        self.release(shard, keys);
+        if !mutant::active("late-join-leaks-interest") {
+            self.release(shard, keys);
+        }
     }
 }
 

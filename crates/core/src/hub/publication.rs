@@ -64,12 +64,12 @@ impl Publication {
         }
     }
 
-    /// True where a subscriber that has been served up to `served` may have it and
-    /// not be told of a cursor before its own.
-    pub(super) fn follows(&self, served: Seq) -> bool {
+    /// Up to where everything has been popped with it: its own place, or the one
+    /// before it.
+    pub(super) fn place(&self) -> Seq {
         match &self.content {
-            Content::Stored(stored) => served < stored.seq(),
-            Content::Volatile(_, _, after) => served <= after.seq(),
+            Content::Stored(stored) => stored.seq(),
+            Content::Volatile(_, _, after) => after.seq(),
         }
     }
 

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
 use fanwire_core::broker::{
-    Append, AppendError, Appended, Broker, BrokerFuture, Feed, ReadReply, ReadRequest, Tail, Top,
-    Unavailable,
+    Append, AppendError, Appended, Broker, BrokerFuture, Feed, Held, ReadReply, ReadRequest, Tail,
+    Top, Unavailable,
 };
 use fanwire_core::cursor::Seq;
 use fanwire_core::key::Key;
@@ -50,6 +50,10 @@ impl Broker for Late {
 
     fn top(&self) -> BrokerFuture<Result<Top, Unavailable>> {
         self.late(self.inner.top())
+    }
+
+    fn held(&self, channels: Vec<Key>) -> BrokerFuture<Result<Vec<Held>, Unavailable>> {
+        self.late(self.inner.held(channels))
     }
 
     fn start(&self) -> Top {

@@ -1,6 +1,7 @@
 //! Clients: they listen in either form and mode, read as they like, stall, drop,
 //! and come back with the cursor that they saw last, or with a bad one.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,10 +23,12 @@ use crate::wire::{Parser, Unit, cursor, kind, seen};
 pub struct Client {
     pub name: String,
     pub channels: Vec<String>,
+    /// Where those were joined that it did not come with.
+    pub since: HashMap<String, At>,
     /// 0: with gaps; 1: without.
-    form: u8,
+    pub form: u8,
     pull: bool,
-    once: bool,
+    pub once: bool,
     /// Bytes per read, bytes or units that the pipe holds.
     greed: usize,
     room: usize,
@@ -43,8 +46,10 @@ pub struct Client {
 
 /// One connection.
 pub struct Link {
-    conn: String,
-    handle: Option<Subscriber>,
+    pub conn: String,
+    pub handle: Option<Subscriber>,
+    /// What its permit is for.
+    pub verb: Verb,
     pub pipe: Shared,
     parser: Parser,
     limit: usize,
@@ -77,7 +82,11 @@ impl Client {
         let count = if form == 1 {
             1
         } else {
-            *rng.pick(&[1, 1, 2, 3, 5])
+            *rng.pick(if once {
+                &[1, 1, 2, 3, 5]
+            } else {
+                &[0, 1, 2, 3, 5]
+            })
         };
         let mut channels: Vec<String> = Vec::new();
         while channels.len() < count {
@@ -94,6 +103,7 @@ impl Client {
         Self {
             name: format!("client{number}"),
             channels,
+            since: HashMap::new(),
             form,
             pull,
             once,
@@ -139,6 +149,7 @@ impl Client {
             3 => self.toggle_stall(cx),
             4 => self.speak(cx),
             5 if cx.rng.percent(10) => self.poison(cx),
+            6..=9 => self.move_about(cx),
             _ if self.stalled => Ok(()),
             _ => {
                 let most = cx.rng.between(1, self.greed);
@@ -180,7 +191,13 @@ impl Client {
         let times = if cx.rng.percent(5) { 2_000 } else { 1 };
         for _ in 0..times {
             link.sent += 1;
-            handle.send(Bytes::from(format!("Y {}\n", link.sent)));
+            let number = link.sent;
+            // Before `$ready`, one form alone has them wait.
+            if self.form == 0 && times == 1 && cx.rng.percent(50) {
+                handle.emit(Box::new(move |at| format!("Y {number} {at}\n").into()));
+            } else {
+                handle.send(Bytes::from(format!("Y {number} -\n")));
+            }
         }
         handle.pong(Bytes::from_static(b"K\n"));
         // With a message in the outbox that is larger than twice its limit, one
@@ -235,10 +252,11 @@ impl Client {
             .permit
             .clone()
             .filter(|permit| permit.verb() == Verb::Read);
+        let keys: Keys = self.channels.iter().map(|channel| key(channel)).collect();
+        let kept = kept.filter(|permit| *permit.keys() == keys);
         if let Some(permit) = kept.filter(|_| cx.rng.percent(30)) {
             return Some(permit);
         }
-        let keys: Keys = self.channels.iter().map(|channel| key(channel)).collect();
         let permit = cx.door.admit(anonymous(), verb, keys).ok();
         if permit.is_none() {
             cx.book.count("door refuses");
@@ -293,7 +311,7 @@ impl Client {
         let Some(permit) = self.permit(cx, &start) else {
             return Ok(());
         };
-        let allowed = permit.check().is_ok();
+        let (allowed, verb) = (permit.check().is_ok(), permit.verb());
         let limit = if let From::Newest(n) = from {
             n
         } else {
@@ -313,9 +331,14 @@ impl Client {
         };
         cx.conns += 1;
         let conn = format!("conn{}", cx.conns);
+        if !matches!(from, From::After(_)) {
+            self.since.clear();
+        }
+        let (since, places) = self.places(cx);
         let sub = Sub {
             conn: conn.clone(),
             channels: self.channels.clone(),
+            since,
             from,
             applied: cx.hub.applied().0,
             cuts: cx.tap.notes.lock().cuts,
@@ -335,7 +358,7 @@ impl Client {
         let attach = Attach {
             permit,
             start,
-            since: Default::default(),
+            since: places,
             form: FormId(self.form),
             preface: Bytes::from_static(b"P\n"),
             kind,
@@ -362,6 +385,7 @@ impl Client {
         self.link = Some(Link {
             conn,
             handle,
+            verb,
             pipe,
             parser: Parser::default(),
             limit,
@@ -421,9 +445,13 @@ impl Client {
                     }
                     cx.judge(Event::Rx(link.conn.clone(), rx))?;
                 }
-                Unit::Reply(number) => {
+                Unit::Reply(number, at) => {
                     ensure(number == link.replied + 1, "replies in order, none missing")?;
                     link.replied = number;
+                    if let Some(at) = at {
+                        self.cursor = Some((at.clone(), "back with a reply's cursor"));
+                        cx.judge(Event::Rx(link.conn.clone(), Rx::Cursor(at)))?;
+                    }
                 }
                 Unit::End(why) => {
                     link.ended = true;

@@ -69,6 +69,7 @@ impl Cx {
         match &event {
             // Told where it happens, or not worth a line.
             Event::Rx(..) | Event::Time(_) | Event::Attach(_) | Event::Published(..) => {}
+            Event::Join(..) | Event::Leave(..) => {}
             event => self.book.line(format_args!("{event:?}")),
         }
         if let Event::Kept(entry) = &event {

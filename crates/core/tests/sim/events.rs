@@ -33,6 +33,8 @@ pub struct Entry {
     pub at: u64,
     /// The broker lost it.
     pub gone: bool,
+    /// It has no place of its own, but stands after that of its id.
+    pub volatile: bool,
 }
 
 /// Where a stream asked to start.
@@ -52,6 +54,8 @@ pub struct Sub {
     /// Its connection's id: a new one each time.
     pub conn: String,
     pub channels: Vec<String>,
+    /// Where each was joined in an earlier connection; empty: none was.
+    pub since: Vec<Option<At>>,
     pub from: From,
     /// What the node had handed out when it came: through where, and how many cuts.
     pub applied: u64,
@@ -74,6 +78,8 @@ pub enum Rx {
 pub struct Heard {
     /// None on volatile messages.
     pub id: Option<At>,
+    /// Of a volatile one, the place before it.
+    pub after: Option<At>,
     pub channel: String,
     pub body: String,
 }
@@ -112,6 +118,9 @@ pub enum Event {
     /// Everything up to here will never come again.
     Lost(u64),
     Attach(Sub),
+    /// By connection; with how many cuts, and through where, the node had handed out.
+    Join(String, Vec<String>, (usize, u64)),
+    Leave(String, Vec<String>, (usize, u64)),
     /// By connection.
     Rx(String, Rx),
     /// Under which scope (publisher, namespace and key), which body, and the answer.
@@ -130,17 +139,6 @@ pub fn read(text: &str) -> Option<At> {
     let digit = |b: u8| b.is_ascii_digit() || b.is_ascii_lowercase();
     let plain = !epoch.is_empty() && epoch.len() <= 13 && epoch.bytes().all(digit);
     (plain && number.to_string() == seq).then(|| (epoch.to_owned(), number))
-}
-
-impl Entry {
-    /// The first of its targets among `channels`, unless `conn` or a channel of
-    /// its own is excluded.
-    pub fn label(&self, channels: &[String], conn: &str) -> Option<&String> {
-        let socket = format!("@socket/{conn}");
-        let excluded = |key: &String| key.ends_with(&socket) || channels.contains(key);
-        let label = self.targets.iter().find(|key| channels.contains(key));
-        label.filter(|_| !self.except.iter().any(excluded))
-    }
 }
 
 /// A body in a trace: its number and length are enough.

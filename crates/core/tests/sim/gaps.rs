@@ -1,12 +1,17 @@
 //! What a stream is told: whether a `$gap` has a cause, and what it covers.
 
 use crate::events::{At, Entry, Told, namespace};
+use crate::members::Holds;
 use crate::oracle::{Notice, Oracle, Stream};
 use crate::truth::{Verdict, hold};
 
 impl Oracle {
     pub(crate) fn gap(&self, stream: &mut Stream, gap: &Told) -> Verdict {
-        hold!(stream.sub.channels.contains(&gap.channel) => "P3: a $gap in another's channel");
+        let own = stream
+            .members
+            .iter()
+            .any(|held| held.channel == gap.channel);
+        hold!(own => "P3: a $gap in another's channel");
         hold!(stream.open == gap.id.is_some() => "P3: a $gap has an id exactly in mid-stream");
         let through = gap.lost.as_ref().unwrap_or(&gap.cursor).1;
         let reason = gap.reason.as_str();
@@ -33,6 +38,7 @@ impl Oracle {
                 let made = |owed: &&str| matches!(*owed, "future" | "epoch_unknown");
                 let made = !stream.open && stream.owed.iter().any(made);
                 stream.pos = if made {
+                    stream.epoch = stream.epoch.max(notice.epoch);
                     gap.cursor.1
                 } else {
                     stream.pos.min(gap.cursor.1)
@@ -81,7 +87,9 @@ impl Oracle {
             // A loss that a cut went below is known up to the cut alone.
             let lowered = at_cut && entry.id.1 > through;
             let missed = lowered || stream.pos < entry.id.1 && entry.id.1 <= through;
-            missed && entry.targets.iter().any(concerns) && !self.truth.held(entry, channel)
+            let held = self.holds(stream, entry, channel) != Holds::No;
+            let concerned = held && entry.targets.iter().any(concerns);
+            missed && concerned && !self.truth.held(entry, channel)
         };
         if self.truth.lost > stream.pos || log.any(gone) {
             return true;

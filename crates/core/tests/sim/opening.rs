@@ -2,6 +2,7 @@
 //! before it opens, and what lies below a start in history.
 
 use crate::events::{At, Entry, From, Rx, Sub, Told, read};
+use crate::members::Held;
 use crate::oracle::{Oracle, Stream};
 use crate::truth::{Verdict, hold};
 
@@ -12,6 +13,8 @@ impl Oracle {
         let mut stream = Stream {
             epoch,
             pos,
+            members: self.held(&sub),
+            bare: sub.channels.is_empty(),
             sub,
             began,
             ..Stream::default()
@@ -71,9 +74,18 @@ impl Oracle {
         };
         let there = |at: &At| self.truth.log.iter().any(|(_, entry)| entry.id == *at);
         let at = read(text).filter(|at| first && there(at));
+        // Where it held no channel that a gap could be told of, `$ready` tells.
+        let mute = !stream.members.iter().any(Held::throughout);
+        let ready = match rx {
+            Rx::Ready(ready) if mute => Some(ready.1),
+            _ => None,
+        };
+        let at = at.filter(|at| !mute || ready.is_some_and(|ready| ready >= at.1));
         if let Some(at) = at.filter(|_| stream.owed.contains(&"future")) {
             (stream.pos, stream.epoch) = (at.1, self.truth.of(&at));
             stream.owed.retain(|owed| *owed != "future");
+        } else if let Some(ready) = ready.filter(|_| !stream.owed.is_empty()) {
+            stream.pos = stream.pos.min(ready);
         }
     }
 
@@ -81,7 +93,8 @@ impl Oracle {
     pub(crate) fn opened(&self, stream: &mut Stream) -> Verdict {
         stream.open = true;
         let told = |channel: &String| stream.told.iter().any(|told| told.channel == *channel);
-        let told = stream.sub.channels.iter().all(told);
+        let own = stream.members.iter().filter(|held| held.throughout());
+        let told = own.map(|held| &held.channel).all(told);
         let excused = stream.owed.is_empty() || stream.owed[0] == "?";
         hold!(told || excused => "P3: {:?} not told", stream.owed);
         let unknown = stream.owed.contains(&"epoch_unknown");
@@ -99,6 +112,10 @@ impl Oracle {
     /// Notes in which channels a message lies below a start in history.
     fn start(&self, stream: &mut Stream, epoch: usize, entry: &Entry) {
         let Sub { channels, from, .. } = &stream.sub;
+        let throughout = |own: &String| {
+            let mut held = stream.members.iter();
+            held.any(|held| held.channel == *own && held.throughout())
+        };
         for own in entry.targets.iter().filter(|key| channels.contains(key)) {
             let newer = |counts: &dyn Fn(&String) -> bool| {
                 let newer = self
@@ -114,7 +131,7 @@ impl Oracle {
                 From::Newest(n) => newer(&|key| channels.contains(key)) >= *n,
                 _ => false,
             };
-            if outside || !self.truth.held(entry, own) {
+            if throughout(own) && (outside || !self.truth.held(entry, own)) {
                 stream.below.insert((entry.id.clone(), own.clone()));
             }
         }

@@ -11,6 +11,7 @@ use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 
 use crate::events::{At, Entry, Event, From, Heard, Keeps, Rx, Sub, Told};
+use crate::members::{Held, Holds};
 use crate::truth::{Truth, Verdict, hold};
 
 pub struct Oracle {
@@ -26,6 +27,9 @@ pub struct Oracle {
 #[derive(Clone, Default)]
 pub(crate) struct Stream {
     pub(crate) sub: Sub,
+    pub(crate) members: Vec<Held>,
+    /// There was a time when it held no channel.
+    pub(crate) bare: bool,
     /// How far it has been served, and under which epoch.
     pub(crate) epoch: usize,
     pub(crate) pos: u64,
@@ -76,13 +80,24 @@ impl Oracle {
             Event::Lost(through) => self.truth.lose(through),
             Event::Published(scope, body, said) => self.truth.published(scope, &body, said)?,
             Event::Attach(sub) => drop(self.streams.insert(sub.conn.clone(), self.attach(sub))),
-            Event::Rx(conn, rx) => {
-                let mut stream = self.streams.remove(&conn).unwrap_or_default();
-                let verdict = self.received(&mut stream, &rx);
-                verdict.map_err(|why| format!("{why}; {conn} got {rx:?}"))?;
-                self.streams.insert(conn, stream);
+            Event::Join(conn, channels, at) => {
+                self.with(conn, |oracle, stream| oracle.joined(stream, &channels, at))?;
             }
+            Event::Leave(conn, channels, at) => {
+                self.with(conn, |oracle, stream| oracle.left(stream, &channels, at))?;
+            }
+            Event::Rx(conn, rx) => self.with(conn.clone(), |oracle, stream| {
+                let verdict = oracle.received(stream, &rx);
+                verdict.map_err(|why| format!("{why}; {conn} got {rx:?}"))
+            })?,
         }
+        Ok(())
+    }
+
+    fn with(&mut self, conn: String, judge: impl Fn(&Self, &mut Stream) -> Verdict) -> Verdict {
+        let mut stream = self.streams.remove(&conn).unwrap_or_default();
+        judge(self, &mut stream)?;
+        self.streams.insert(conn, stream);
         Ok(())
     }
 
@@ -129,8 +144,8 @@ impl Oracle {
     }
 
     fn excused(&self, stream: &Stream, entry: &Entry) -> bool {
-        let (Sub { channels, conn, .. }, of) = (&stream.sub, self.truth.of(&entry.id));
-        let Some(label) = entry.label(channels, conn) else {
+        let of = self.truth.of(&entry.id);
+        let Some(label) = self.labels(stream, entry).sure else {
             return true;
         };
         let told = |key: &String| {
@@ -141,7 +156,8 @@ impl Oracle {
             })
         };
         let below = |key: &String| stream.below.contains(&(entry.id.clone(), key.clone()));
-        let mut own = entry.targets.iter().filter(|key| channels.contains(key));
+        let held = |key: &&String| self.holds(stream, entry, key) == Holds::Yes;
+        let mut own = entry.targets.iter().filter(held);
         // What is cut away by now is owed to nobody.
         let now = self.truth.current();
         if entry.id.1 >= self.truth.cut(of, now) || own.all(|key| below(key) || told(key)) {
@@ -151,7 +167,7 @@ impl Oracle {
         // A cut may have taken the later value since; whoever had it is told.
         let log = self.truth.log.iter().map(|(_, other)| other);
         let mut later = log.filter(later);
-        let replaced = later.any(|other| other.label(channels, conn) == Some(label));
+        let replaced = later.any(|other| self.labels(stream, other).may.contains(&label));
         let conflated = self.truth.keeps(label).conflate && entry.key.is_some() && replaced;
         self.conflated.update(|times| times + u64::from(conflated));
         conflated
@@ -163,6 +179,9 @@ impl Oracle {
             return Err("of no epoch".into());
         };
         self.serve(stream, of, at.1 + 1)?;
+        if self.bare_cut(stream, at) {
+            stream.pos = at.1;
+        }
         hold!(at.1 >= stream.pos => "P1: the cursor goes back behind {}", stream.pos);
         let known = at.1 <= self.truth.top(of) || stream.owed.contains(&"future");
         hold!(known => "the cursor is ahead of the top");
@@ -183,9 +202,10 @@ impl Oracle {
         let Some(entry) = entry else {
             return Err("P1: invented".into());
         };
-        let label = entry.label(&stream.sub.channels, &stream.sub.conn);
+        let labels = self.labels(stream, entry).may;
         hold!(entry.body == heard.body => "the body is not that of {entry:?}");
-        hold!(label == Some(&heard.channel) => "it is not for this stream, but for {label:?}");
+        let ours = labels.contains(&&heard.channel);
+        hold!(ours => "it is not for this stream, but for {labels:?}");
         let (of, seq) = (self.truth.of(&entry.id), entry.id.1);
         hold!(seq < self.truth.cut(of, stream.epoch) => "P1: cut away before this stream began");
         self.serve(stream, of, seq)?;
@@ -193,17 +213,16 @@ impl Oracle {
             hold!(stream.volatile.insert(heard.body.clone()) => "P1: volatile twice");
             let late = stream.heard.values().any(|heard| *heard > seq);
             hold!(!late => "P1: volatile out of place");
-            return self.serve(stream, of, seq + 1);
+            self.serve(stream, of, seq + 1)?;
+            return heard.after.iter().try_for_each(|at| self.point(stream, at));
         }
         hold!(seq > stream.pos => "P1: out of order after {}", stream.pos);
         self.asked_for(stream, entry)?;
         stream.pos = seq;
-        for target in entry
-            .targets
-            .iter()
-            .filter(|target| stream.sub.channels.contains(target))
-        {
-            stream.heard.insert(target.clone(), seq);
+        for target in &entry.targets {
+            if self.holds(stream, entry, target) == Holds::Yes {
+                stream.heard.insert(target.clone(), seq);
+            }
         }
         Ok(())
     }

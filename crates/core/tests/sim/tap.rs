@@ -84,6 +84,7 @@ pub fn entry(message: &Message, epoch: String, seq: u64, at: u64) -> Entry {
         cost: message.cost(),
         at,
         gone: false,
+        volatile: false,
     }
 }
 
@@ -246,7 +247,10 @@ impl Feed for TapFeed {
                             Fed::Stored(stored, _) => notes.fed = stored.id.seq.0,
                             Fed::Volatile(message, ..) => {
                                 let (epoch, after) = (self.epoch.clone(), notes.fed);
-                                let entry = entry(message, epoch, after, self.time.ms());
+                                let entry = Entry {
+                                    volatile: true,
+                                    ..entry(message, epoch, after, self.time.ms())
+                                };
                                 notes.events.push(Event::Volatile(entry));
                             }
                         }

@@ -25,8 +25,8 @@ pub enum Unit {
     KeepAlive,
     /// The server stops.
     Drain,
-    /// A reply of the connection's own, by number.
-    Reply(u64),
+    /// A reply of the connection's own, by number; with how far it had been served.
+    Reply(u64, Option<At>),
     /// The last words.
     End(String),
 }
@@ -54,8 +54,9 @@ impl Encoder for Form {
         let Body::Text(body) = &delivery.message.body else {
             return Bytes::from_static(b"? not a text\n");
         };
-        let id = or_dash(delivery.id.map(|id| id.cursor()));
-        let mut unit = format!("M {id} {} {}\n", delivery.channel, body.len()).into_bytes();
+        let word = if delivery.id.is_some() { 'M' } else { 'V' };
+        let (at, channel) = (delivery.cursor, delivery.channel);
+        let mut unit = format!("{word} {at} {channel} {}\n", body.len()).into_bytes();
         unit.extend_from_slice(body);
         unit.into()
     }
@@ -78,6 +79,10 @@ impl Encoder for Form {
             channels.join(",")
         )
         .into()
+    }
+
+    fn replies_wait(&self) -> bool {
+        self.gaps
     }
 
     fn cursor(&self, cursor: Cursor) -> Option<Bytes> {
@@ -148,7 +153,7 @@ fn next(bytes: &[u8]) -> Result<Option<(Unit, usize)>, String> {
     let words: Vec<&str> = line.split(' ').collect();
     let mut len = line_end + 1;
     let rx = match words[..] {
-        ["M", id, channel, size] => {
+        [word @ ("M" | "V"), at, channel, size] => {
             let size: usize = size.parse().map_err(|_| format!("a torn unit: {line}"))?;
             let Some(body) = bytes.get(len..len + size) else {
                 return Ok(None);
@@ -156,7 +161,8 @@ fn next(bytes: &[u8]) -> Result<Option<(Unit, usize)>, String> {
             len += size;
             let body = String::from_utf8_lossy(body).into_owned();
             Rx::Message(Heard {
-                id: maybe(id),
+                id: (word == "M").then(|| split(at)),
+                after: (word == "V").then(|| split(at)),
                 channel: channel.to_owned(),
                 body,
             })
@@ -175,9 +181,9 @@ fn next(bytes: &[u8]) -> Result<Option<(Unit, usize)>, String> {
         ["P"] => return Ok(Some((Unit::Preface, len))),
         ["D", _] => return Ok(Some((Unit::Drain, len))),
         ["K"] => return Ok(Some((Unit::KeepAlive, len))),
-        ["Y", number] => {
+        ["Y", number, at] => {
             let number = number.parse().map_err(|_| format!("a torn unit: {line}"))?;
-            return Ok(Some((Unit::Reply(number), len)));
+            return Ok(Some((Unit::Reply(number, maybe(at)), len)));
         }
         ["E", why] => return Ok(Some((Unit::End(why.to_owned()), len))),
         _ => return Err(format!("a torn unit: {line}")),
@@ -217,7 +223,11 @@ pub fn kind(rx: &Rx) -> &'static str {
 pub fn seen(rx: &Rx) -> Option<(At, &'static str)> {
     match rx {
         Rx::Ready(at) => Some((at.clone(), "back with $ready's")),
-        Rx::Message(heard) => heard.id.clone().map(|id| (id, "back with a message's id")),
+        Rx::Message(heard) => match (&heard.id, &heard.after) {
+            (Some(id), _) => Some((id.clone(), "back with a message's id")),
+            (None, Some(at)) => Some((at.clone(), "back with a volatile's place")),
+            (None, None) => None,
+        },
         Rx::Gap(told) => told.id.clone().map(|id| (id, "back with a $gap's id")),
         Rx::Cursor(at) => Some((at.clone(), "back with $cursor's")),
         Rx::Answer(at) => Some((at.clone(), "back with a poll's cursor")),

@@ -427,7 +427,7 @@ impl Shard {
         if let State::Behind(behind) = &mut sub.state {
             for floor in &mut behind.floors {
                 floor.owed = floor.owed.min(end);
-                floor.joined = floor.joined.min(end);
+                floor.joined = floor.joined.map(|joined| joined.min(end));
             }
             if let Some(opening) = &mut behind.opening {
                 opening.asked_at = opening.asked_at.min(end);

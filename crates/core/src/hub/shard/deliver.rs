@@ -24,7 +24,7 @@ impl Shard {
             return;
         }
         self.deliver_to(publication, 0..usize::MAX);
-        self.pos = publication.seq().unwrap_or(self.pos);
+        self.pos = publication.place();
     }
 
     /// The deliberate bug: the next publication goes first for all but one.
@@ -37,7 +37,7 @@ impl Shard {
         self.deliver_to(publication, 0..1);
         self.deliver_to(&next, 0..usize::MAX);
         self.deliver_to(publication, 1..usize::MAX);
-        self.pos = next.seq().or(publication.seq()).unwrap_or(self.pos);
+        self.pos = next.place();
         true
     }
 
@@ -134,9 +134,10 @@ fn wants(sub: &Sub, publication: &Publication, seq: Option<Seq>, volatile: u64) 
         // Served already by another of the message's targets, or by a cursor
         // that is ahead of this node.
         Some(seq) => seq > sub.served,
-        // Volatile: for those who keep up, or not at all.
+        // Volatile: for those who keep up, or not at all. A client that is ahead of
+        // this node is not told of a cursor before its own.
         None => {
-            sub.is_drained() && sub.last_volatile != volatile && publication.follows(sub.served)
+            sub.is_drained() && sub.last_volatile != volatile && sub.served <= publication.place()
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::error::{Code, Refusal};
 use crate::key::Key;
 use crate::limits::MAX_KEYS;
 use crate::message::Keys;
+use crate::mutant;
 use crate::policy::Permit;
 
 impl Shard {
@@ -51,7 +52,9 @@ impl Shard {
         sub.permit.join(permit);
         if let State::Behind(behind) = &mut sub.state {
             let mut floor = Floor::default();
-            floor.raise(pos);
+            if !mutant::active("join-forgets-floor") {
+                floor.raise(pos);
+            }
             behind.floors.extend(new.iter().map(|_| floor));
             if let Some(opening) = &mut behind.opening
                 && !opening.since.is_empty()
@@ -92,7 +95,9 @@ impl Shard {
                 .cloned()
                 .zip(sub.places.get(number).copied());
             self.drop_member(key, place);
-            if let Some((key, place)) = renumbered {
+            if let Some((key, place)) = renumbered
+                && !mutant::active("leave-keeps-number")
+            {
                 self.members.renumber(&key, place, number as u8);
             }
             left.push(key.clone());

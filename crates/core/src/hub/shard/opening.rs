@@ -15,6 +15,7 @@ use super::{Command, Shard};
 use crate::broker::{Loss, Tail, Top, Unavailable};
 use crate::cursor::{Cursor, CursorText, GapReason, GapStart, Lineage, Resolved, Seq};
 use crate::message::Keys;
+use crate::mutant;
 
 impl Shard {
     /// Finds the start of a new subscriber.
@@ -152,8 +153,11 @@ impl Shard {
             };
             for (key, owed) in keys.iter().zip(tail.floors) {
                 let own = sub.permit.keys().iter().position(|own| own == key);
-                if let Some(floor) = own.and_then(|own| behind.floors.get_mut(own)) {
-                    floor.owed = floor.owed.max(owed);
+                // One that was joined meanwhile begins there.
+                if let Some(floor) = own.and_then(|own| behind.floors.get_mut(own))
+                    && floor.joined.is_none()
+                {
+                    floor.owed = owed;
                 }
             }
             least
@@ -190,7 +194,9 @@ impl Shard {
             let since = std::mem::take(&mut opening.since);
             for (floor, since) in behind.floors.iter_mut().zip(since) {
                 let at = since.and_then(|at| place(&lineage, at, pos));
-                floor.raise(at.unwrap_or_default());
+                if let Some(at) = at.filter(|_| !mutant::active("resume-forgets-since")) {
+                    floor.raise(at);
+                }
             }
         }
         behind.cursor = from;

@@ -47,14 +47,19 @@ pub(super) struct Floor {
     /// as lost.
     pub(super) owed: Seq,
     /// It was joined here: up to here, who excluded it did not mean this one.
-    pub(super) joined: Seq,
+    pub(super) joined: Option<Seq>,
 }
 
 impl Floor {
     /// Not joined before `at`.
     pub(super) fn raise(&mut self, at: Seq) {
         self.owed = self.owed.max(at);
-        self.joined = self.joined.max(at);
+        self.joined = self.joined.max(Some(at));
+    }
+
+    /// True where the key was held when `seq` was published.
+    pub(super) fn held(&self, seq: Seq) -> bool {
+        self.joined.is_none_or(|joined| seq > joined)
     }
 }
 
@@ -232,7 +237,7 @@ impl Sub {
             key => {
                 let number = self.keys().iter().position(|own| own == key);
                 let floor = number.and_then(|number| behind.floors.get(number));
-                floor.is_some_and(|floor| seq > floor.joined)
+                floor.is_some_and(|floor| floor.held(seq))
             }
         })
     }
@@ -240,13 +245,13 @@ impl Sub {
     /// The first of the message's targets that it held there already, by its number
     /// in the message.
     pub(super) fn target_of(&self, message: &Message, seq: Seq) -> Option<usize> {
-        let joined = |own: usize| match &self.state {
-            State::Behind(behind) => behind.floors.get(own).map_or(Seq(0), |floor| floor.joined),
-            State::Live => Seq(0),
+        let floor = |own: usize| match &self.state {
+            State::Behind(behind) => behind.floors.get(own),
+            State::Live => None,
         };
         message.targets.iter().position(|key| {
             let own = self.keys().iter().position(|own| own == key);
-            own.is_some_and(|own| seq > joined(own))
+            own.is_some_and(|own| floor(own).is_none_or(|floor| floor.held(seq)))
         })
     }
 
