@@ -8,6 +8,8 @@ import { startPageServer } from './lib/page_server.mjs';
 /** The page's host, which the server allows, and one that it does not. Both lead to loopback. */
 const PAGE_HOST = 'page.test';
 const FOREIGN_HOST = 'foreign.test';
+/** Names of one site, for the tests with cookies. */
+const SITE = '*.page.test';
 /** Longest wait for the page's next report, in ms: more than one of its tests may take. */
 const REPORT_LIMIT = 90_000;
 
@@ -24,6 +26,7 @@ const reports = new Inbox();
 const pages = await startPageServer((report) => reports.push(report));
 const origin = `http://${PAGE_HOST}:${pages.port}`;
 const world = new World(binary, ['--allow-origin', origin]);
+const secureWorld = new World(binary, ['--allow-origin', origin], { tls: true });
 let browser = null;
 let count = 0;
 let failed = 0;
@@ -33,6 +36,23 @@ function tell(ok, what, detail) {
   count += 1;
   if (!ok) failed += 1;
   console.log(ok ? `ok ${name}: ${what}` : `not ok ${name}: ${what} # ${detail}`);
+}
+
+/** Prints what a page reports until it says that it is done; `prefix` goes before each. */
+async function pageReports(prefix) {
+  for (let told = 0; ; told += 1) {
+    const report = await reports.next("the page's next report", REPORT_LIMIT);
+    if (report.done) {
+      if (report.total !== told) tell(false, `${prefix}all tests`, `${report.total} tests, ${told} reports`);
+      return;
+    }
+    tell(report.ok, prefix + report.name, report.detail);
+  }
+}
+
+/** Runs tests from here, through the driver. */
+function driven(prefix, tests) {
+  return runTests(tests, ({ name, ok, detail }) => tell(ok, `${prefix}: ${name}`, detail));
 }
 
 try {
@@ -45,24 +65,27 @@ try {
   });
   const { open } = await import(`./lib/${name}.mjs`);
   const url = `${origin}/page/index.html?${parameters}`;
-  browser = await open(executable, url, [PAGE_HOST, FOREIGN_HOST], (line) => console.log(`# ${line}`));
+  browser = await open(executable, url, [PAGE_HOST, FOREIGN_HOST, SITE], (line) => console.log(`# ${line}`));
   console.log(`# ${browser.version}`);
   browser.gone.then((how) => reports.close(how));
-  for (;;) {
-    const report = await reports.next("the page's next report", REPORT_LIMIT);
-    if (report.done) {
-      if (report.total !== count) tell(false, 'all tests', `${report.total} tests, ${count} reports`);
-      break;
-    }
-    tell(report.ok, report.name, report.detail);
+  await pageReports('');
+  const control = `http://127.0.0.1:${pages.port}`;
+  await driven('live page', browser.ownTests(base, control));
+  if (browser.visit) {
+    const secure = await secureWorld.start();
+    pages.use(secureWorld);
+    await browser.visit(`${origin}/page/index.html?${new URLSearchParams({ base: secure })}`);
+    await pageReports('TLS, ');
+    await driven('TLS', browser.secureTests(secure, control));
+    const { tests, stop } = await browser.cookieTests(binary);
+    await driven('cookies', tests).finally(stop);
   }
-  const ownTests = browser.ownTests(base, `http://127.0.0.1:${pages.port}`);
-  await runTests(ownTests, ({ name, ok, detail }) => tell(ok, `live page: ${name}`, detail));
 } catch (error) {
   tell(false, 'the page suite', error.message.replaceAll(/\s+/g, ' ').slice(0, 500));
 } finally {
   await browser?.close();
   await world.stop();
+  await secureWorld.stop();
   pages.close();
 }
 if (failed > 0) console.log(`# the server's last lines: ${world.serverOutput.slice(-5).join(' | ')}`);

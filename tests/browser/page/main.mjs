@@ -25,8 +25,11 @@ const suites = {
   WebSocket: webSocketTests(WebSocket, fanwire),
   fetch: fetchTests(fanwire),
   'hand-over': handOverTests(EventSource, WebSocket, fanwire),
-  'other pages': foreignTests(fanwire, parameters.get('foreign'), parameters.get('loopback')),
 };
+// Pages of other origins are given where they are to try.
+if (parameters.has('foreign')) {
+  suites['other pages'] = foreignTests(fanwire, parameters.get('foreign'), parameters.get('loopback'));
+}
 let total = 0;
 for (const [suite, tests] of Object.entries(suites)) {
   const result = await runTests(tests, ({ name, ...rest }) =>

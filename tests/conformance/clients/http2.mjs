@@ -26,7 +26,7 @@ for (const [name, tests] of [
   ['fetch over HTTP/2', fetchTests(fanwire)],
   ['eventsource over HTTP/2', eventSourceTests(EventSource2, fanwire)],
 ]) {
-  total += (await runTests(tests, tap(name))).total;
+  total += (await runTests(tests, tap(name + process.env.FANWIRE_OVER))).total;
 }
 console.log(`1..${total}`);
 // Connections that a failed test left open must not keep the process.

@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-import { openControlDoor, World } from './lib/world.mjs';
+import { openControlDoor, TLS, World } from './lib/world.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 /** Longest time for all tests of one client, in ms. */
@@ -15,6 +15,9 @@ const CLIENT_LIMIT = 150_000;
 
 const node = process.execPath;
 const python = process.env.FANWIRE_PYTHON ?? 'python3';
+/** What makes a client trust the authority of the tests: Node's and Python's own variables. */
+const trust = { NODE_EXTRA_CA_CERTS: TLS['ca.pem'], SSL_CERT_FILE: TLS['ca.pem'] };
+/** Name, program, arguments; with `tls` the server speaks it. */
 const clients = [
   ['eventsource 3', node, ['eventsource.mjs', 'eventsource-3']],
   ['eventsource 4', node, ['eventsource.mjs', 'eventsource-4']],
@@ -23,11 +26,18 @@ const clients = [
   ['curl', 'bash', ['curl.sh']],
   ['curl over HTTP/2', 'bash', ['curl.sh', '--http2-prior-knowledge']],
   ['node http2', node, ['http2.mjs']],
+  ['eventsource over TLS', node, ['eventsource.mjs', 'eventsource-4'], { tls: true }],
+  ['ws over TLS', node, ['ws.mjs'], { tls: true }],
+  ['websockets over TLS', python, ['websockets_client.py'], { tls: true }],
+  ['curl over TLS', 'bash', ['curl.sh', '--cacert', 'tls/ca.pem', '--http1.1'], { tls: true }],
+  ['curl over TLS and HTTP/2', 'bash', ['curl.sh', '--cacert', 'tls/ca.pem', '--http2'], { tls: true }],
+  ['node http2 over TLS', node, ['http2.mjs'], { tls: true }],
+  ['who is not trusted', node, ['untrusted.mjs'], { tls: true, trusts: false }],
 ];
 
 /** Runs one client with a server of its own and hands on its TAP lines; gives their number. */
-async function run([name, program, args]) {
-  const world = new World(process.env.FANWIRE_BIN);
+async function run([name, program, args, { tls = false, trusts = tls } = {}]) {
+  const world = new World(process.env.FANWIRE_BIN, [], { tls });
   const door = await openControlDoor(world);
   let tests = 0;
   let plan = null;
@@ -36,7 +46,13 @@ async function run([name, program, args]) {
     const url = await world.start();
     const child = spawn(program, args, {
       cwd: here,
-      env: { ...process.env, FANWIRE_URL: url, FANWIRE_CONTROL: door.url },
+      env: {
+        ...process.env,
+        ...(trusts ? trust : {}),
+        FANWIRE_URL: url,
+        FANWIRE_CONTROL: door.url,
+        FANWIRE_OVER: tls ? ' over TLS' : '',
+      },
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     let isLate = false;

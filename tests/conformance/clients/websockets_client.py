@@ -181,7 +181,7 @@ def main():
         a_foreign_origin_is_refused,
     ]
     for test in tests:
-        name = "websockets: " + test.__name__.replace("_", " ")
+        name = f"websockets{os.environ['FANWIRE_OVER']}: " + test.__name__.replace("_", " ")
         try:
             test()
             print(f"ok {name}", flush=True)

@@ -79,6 +79,11 @@ export class Fanwire {
     return this.#ask('restart', { messages });
   }
 
+  /** How many connections to the server are open: `{ connections }`. */
+  connections() {
+    return this.#ask('connections');
+  }
+
   /** The first line of the first answer on each connection since the last call. */
   heads() {
     return this.#ask('heads');

@@ -1,5 +1,5 @@
-// `fetch` over cleartext HTTP/2, by Node's own client: all requests to one origin share one
-// connection, as a browser's do.
+// `fetch` over HTTP/2, by Node's own client, in the clear (with prior knowledge) or over TLS (by
+// ALPN, and nothing else): all requests to one origin share one connection, as a browser's do.
 
 import http2 from 'node:http2';
 import { Readable } from 'node:stream';

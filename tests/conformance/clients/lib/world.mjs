@@ -4,12 +4,30 @@
 import { spawn } from 'node:child_process';
 import { createServer as createHttpServer } from 'node:http';
 import { connect, createServer } from 'node:net';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 
 import { within } from './suite.mjs';
 
 const LOOPBACK = '127.0.0.1';
 const START_LIMIT = 20_000;
+/**
+ * A certificate for localhost, 127.0.0.1 and the names of the pages, with its key, and the
+ * authority above it. Good for a hundred years; the authority's key is gone.
+ */
+export const TLS = Object.fromEntries(
+  ['ca.pem', 'server.pem', 'server.key'].map((name) => {
+    const folder = join(dirname(dirname(fileURLToPath(import.meta.url))), 'tls');
+    return [name, join(folder, name)];
+  }),
+);
+/** What makes the server speak TLS, with a door in the clear for the stage itself. */
+const TLS_ARGS = [
+  ['--tls-cert', TLS['server.pem']],
+  ['--tls-key', TLS['server.key']],
+  ['--listen-plain', `${LOOPBACK}:0`],
+].flat();
 /** Longest body of a request to the control door, in characters. */
 const CONTROL_LIMIT = 1 << 20;
 
@@ -40,15 +58,17 @@ class Server {
     });
   }
 
-  /** The port, from the line that the server prints when it listens. */
-  async start() {
+  /** The ports `{ https, http }`, from the lines that the server prints when it listens. */
+  async start(schemes) {
+    const ports = {};
     const printed = new Promise((resolve) => {
       for (const stream of [this.#child.stdout, this.#child.stderr]) {
         createInterface({ input: stream }).on('line', (line) => {
           this.#output.push(line);
           if (this.#output.length > 200) this.#output.shift();
-          const port = /http:\/\/127\.0\.0\.1:(\d+)/.exec(line)?.[1];
-          if (port) resolve(Number(port));
+          const [, scheme, port] = /serves (https?):\/\/127\.0\.0\.1:(\d+)/.exec(line) ?? [];
+          if (port) ports[scheme] = Number(port);
+          if (schemes.every((scheme) => ports[scheme])) resolve(ports);
         });
       }
     });
@@ -117,6 +137,11 @@ class Proxy {
     return count;
   }
 
+  /** Connections that are open. */
+  get size() {
+    return this.#pairs.size;
+  }
+
   /** The first line of the first answer on each connection since the last call. */
   takeHeads() {
     return this.#heads.splice(0);
@@ -132,30 +157,37 @@ class Proxy {
 export class World {
   #binary;
   #args;
+  #scheme;
   #server = null;
+  /** Where the server speaks in the clear, past the proxy. */
+  #plainPort = 0;
   #proxy = new Proxy();
 
-  constructor(binary, args = []) {
+  /** With `tls` the proxy leads to where the server speaks TLS. */
+  constructor(binary, args = [], { tls = false } = {}) {
     this.#binary = binary;
-    this.#args = args;
+    this.#args = tls ? [...TLS_ARGS, ...args] : args;
+    this.#scheme = tls ? 'https' : 'http';
   }
 
   /** Starts both and gives the URL of the proxy, which stays the same over restarts. */
   async start() {
     const port = await this.#proxy.listen();
     await this.#startServer();
-    return `http://${LOOPBACK}:${port}`;
+    return `${this.#scheme}://${LOOPBACK}:${port}`;
   }
 
   async #startServer() {
     this.#server = new Server(this.#binary, this.#args);
-    this.#proxy.upstreamPort = await this.#server.start();
+    const ports = await this.#server.start([...new Set([this.#scheme, 'http'])]);
+    this.#proxy.upstreamPort = ports[this.#scheme];
+    this.#plainPort = ports.http;
   }
 
   async #publishAll(messages) {
     const ids = [];
     for (const { channel, body } of messages) {
-      const url = `http://${LOOPBACK}:${this.#proxy.upstreamPort}/c/${channel}`;
+      const url = `http://${LOOPBACK}:${this.#plainPort}/c/${channel}`;
       const response = await fetch(url, {
         method: 'POST',
         body,
@@ -173,6 +205,7 @@ export class World {
   #verbs = {
     cut: async () => ({ connections: this.#proxy.cut() }),
     heads: async () => ({ heads: this.#proxy.takeHeads() }),
+    connections: async () => ({ connections: this.#proxy.size }),
     outage: async ({ messages }) => {
       this.#proxy.isRefusing = true;
       try {
