@@ -96,7 +96,7 @@ fn mutate(dice: &mut Dice, mut data: Vec<u8>, other: &[u8]) -> Vec<u8> {
             0 => data.insert(at, dice.below(256) as u8),
             1 => data.truncate(at),
             2 if at < data.len() => data[at] ^= 1 << dice.below(8),
-            3 if at < data.len() => data[at] = b"\0\xFF\x7F\x80\r\n\"{}%,:-09"[dice.below(16)],
+            3 if at < data.len() => data[at] = b"\0\xFF\x7F\x80\r\n\"{}%,:-09\x1E"[dice.below(16)],
             4 => {
                 let from = dice.below(other.len() + 1);
                 let part = other[from..].iter().take(dice.below(40)).copied();

@@ -1,10 +1,12 @@
 //! The targets, one per decoder. Each has a folder of its name in `corpus/`.
 
+mod engineio;
 mod files;
 mod http;
 mod native;
 mod proxy;
 mod request;
+mod socketio;
 mod sse;
 pub mod ws;
 mod ws_deflate;
@@ -42,6 +44,11 @@ targets! {
     sse = sse::parse, "a stream cut anywhere reads as in one piece";
     sse_round_trip = sse::round_trip, "what is written as blocks reads as those";
     http_chunks = http::chunks, "an answer cut anywhere is found whole once, ours among them";
+    engineio_payload = engineio::payload, "packets read are written and read again, as polls and as frames";
+    engineio_query = engineio::query, "a request asks for one thing or is refused";
+    engineio_session = engineio::session, "any inputs in any order: one answer, one live transport, one end";
+    socketio_packet = socketio::packet, "a packet is refused or keeps its kind's rules, and is handed on as it is";
+    socketio_attachments = socketio::attachments, "attachments complete their packet within the limit, or nothing is held";
     command = native::command, "a client's command is refused or within its limits";
     incoming = native::incoming, "objects, polls and system events of a server";
     envelope = native::envelope, "an envelope is one line and reads as what it was written from";

@@ -134,7 +134,7 @@ impl Model {
                 self.pings = self.pings.saturating_sub(1);
                 self.check(outputs);
             }
-            11 if about % 4 == 0 => {
+            11 if about < 64 => {
                 let outputs = session.close(now, Reason::ForcedClose);
                 self.check(outputs);
             }
