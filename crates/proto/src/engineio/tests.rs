@@ -386,3 +386,9 @@ proptest! {
         let _ = Query::parse(&query);
     }
 }
+
+#[test]
+fn a_session_is_small() {
+    // One for each client, beside its subscriber.
+    assert!(size_of::<Session>() <= 192, "{}", size_of::<Session>());
+}

@@ -12,6 +12,7 @@
 //! WS w                        a WebSocket handshake with the session's id
 //! w sends 2probe              a frame; w closes, w breaks: its end
 //! send hello                  the application sends
+//! unsent                      the ping of the last answer did not go out
 //! close                       the application closes the session
 //! ```
 
@@ -103,6 +104,10 @@ impl Player {
                 self.carry_out(name, outputs);
             }
             ["send", text] => self.send(text),
+            ["unsent"] => {
+                let outputs = self.session().unsent(now);
+                self.carry_out("", outputs);
+            }
             ["close"] => {
                 let outputs = self.session().close(now, Reason::ForcedClose);
                 self.carry_out("", outputs);
