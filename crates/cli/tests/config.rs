@@ -60,6 +60,10 @@ fn two_values(setting: &Setting) -> (String, String) {
             "issuers" => (String::new(), "id:jwks=https://id.example/keys".to_owned()),
             "access.proxies" => (String::new(), "10.0.0.0/8".to_owned()),
             "access.proxy_header" => ("x-forwarded-for".to_owned(), "forwarded".to_owned()),
+            "rules.users_publish" | "rules.users_subscribe" | "rules.users_history" => {
+                (String::new(), "inbox-{sub}".to_owned())
+            }
+            "rules.users_issuer" => (String::new(), "id".to_owned()),
             "rules.history" => ("messages=1000".to_owned(), "off".to_owned()),
             "namespaces" => (String::new(), "chat:publish=nobody".to_owned()),
             key => panic!("{key}: a new form; give it two values here"),
@@ -93,6 +97,7 @@ fn shown(
     let other_half = match setting.key {
         "listen.proxy_protocol" => Some("--access-proxies=10.0.0.0/8"),
         "listen.plain_addresses" => Some("--tls-self-signed=true"),
+        "rules.users_issuer" => Some("--issuer=id:jwks=https://id.example/keys"),
         "tls.cert" => Some("--tls-key=key.pem"),
         "tls.key" => Some("--tls-cert=cert.pem"),
         _ => None,

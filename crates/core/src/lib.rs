@@ -24,3 +24,4 @@ pub mod namespace;
 pub mod policy;
 mod sync;
 mod ticket;
+pub mod users;

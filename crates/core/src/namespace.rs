@@ -5,6 +5,7 @@ use std::time::Duration;
 use hashbrown::HashMap;
 
 use crate::key::Namespace;
+use crate::users::UserRules;
 
 /// Who may do a thing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -40,6 +41,8 @@ pub struct Rules {
     pub subscribe: Access,
     /// Who may read what was (history, resume, rewind).
     pub history_access: Access,
+    /// Where these ask for keys: what every verified user may besides.
+    pub users: UserRules,
     /// How much is kept.
     pub history: History,
     /// A later message with the same key replaces earlier ones on catch-up.

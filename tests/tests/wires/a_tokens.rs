@@ -16,6 +16,7 @@ resuming_modes!(
     a15_a16_a_token_listens_to_what_it_grants_and_to_nothing_else,
     a13_a_stream_ends_with_its_token_and_the_token_opens_no_other,
     a19_nobody_and_a_wrong_token_listen_to_nothing,
+    a16_a_user_hears_what_the_namespace_grants_by_name_and_nobody_elses,
     a20_who_may_listen_but_not_read_hears_nothing_that_was,
     o1_a_page_of_another_origin_does_nothing_with_its_visitors_cookie,
 );
@@ -110,6 +111,71 @@ async fn a15_a16_a_token_listens_to_what_it_grants_and_to_nothing_else(
             .await
             .is_ok()
     );
+}
+
+async fn a16_a_user_hears_what_the_namespace_grants_by_name_and_nobody_elses(
+    variant: Variant,
+    transport: Transport,
+) {
+    let server = TestServer::with(variant, |config| {
+        token::configure(config);
+        let keys = &mut config.access.api_keys;
+        keys.insert("ops".into(), Secret::new(KEY));
+        config.rules.users_subscribe = ["inbox-{sub}", "desk-{sub}/*"].map(str::to_owned).to_vec();
+        config.rules.users_publish = vec!["inbox-{sub}".to_owned()];
+    })
+    .await;
+    // Nothing stands in the token but who it is.
+    let of = |sub: &str| bearer(&token::of(sub, 600, json!({})));
+    says(&server, "inbox-ada", "before").await;
+    let ada = of("ada");
+    let shown = ("Authorization", ada.as_str());
+    let query = "rewind=1";
+    let mut listener = ask(&server, transport, "inbox-ada", query, shown)
+        .await
+        .unwrap();
+    assert_eq!(listener.message().await.plain(), "before");
+    let own = server.post("inbox-ada", &[shown], b"mine").await;
+    assert_eq!(own.status, 200, "{}", own.text());
+    assert_eq!(listener.message().await.plain(), "mine");
+    for (sub, other) in [
+        ("ada", "inbox-adam"),
+        ("ada", "inbox-Ada"),
+        ("ada", "inbox-ada%20"),
+        ("ada", "inbox-"),
+        ("ada", "chat:inbox-eve"),
+        ("ada", "desk-ada"),
+        ("ada", "inbox-ada,inbox-eve"),
+        ("*", "inbox-ada"),
+        ("{sub}", "inbox-ada"),
+        ("a/../ada", "inbox-ada"),
+        ("a:b", "inbox-a"),
+        ("ada%20", "inbox-ada%20"),
+        ("%2f", "inbox-%2f"),
+        ("ada ", "inbox-ada"),
+        ("cafe\u{301}", "inbox-caf%C3%A9"),
+        // Who has the separator of any of the patterns in their name.
+        ("ada/x", "desk-ada/x/y"),
+        ("ada/x", "inbox-ada/x"),
+    ] {
+        let shown = of(sub);
+        let shown = ("Authorization", shown.as_str());
+        refused(&server, transport, other, "", shown, (403, "forbidden")).await;
+    }
+    // Each is let in to what is theirs, byte by byte.
+    for (sub, own) in [
+        ("*", "inbox-*"),
+        ("a:b", ":inbox-a:b"),
+        ("ada%20", "inbox-ada%2520"),
+        ("ada ", "inbox-ada%20"),
+        ("cafe\u{301}", "inbox-cafe%CC%81"),
+        ("ada", "desk-ada/x/y"),
+    ] {
+        let shown = of(sub);
+        let shown = ("Authorization", shown.as_str());
+        let let_in = ask(&server, transport, own, "", shown).await;
+        assert!(let_in.is_ok(), "{sub} {own}");
+    }
 }
 
 async fn a13_a_stream_ends_with_its_token_and_the_token_opens_no_other(

@@ -21,6 +21,7 @@ use crate::error::{Code, Refusal};
 use crate::key::Key;
 use crate::message::Keys;
 use crate::namespace::{Access, Namespaces, Rules};
+use crate::users::Who;
 
 pub use self::grants::{Grants, InvalidGrant, MAX_GRANTS, Pattern, Right, Rights};
 pub use self::permit::Permit;
@@ -193,7 +194,11 @@ fn allow(rules: &Rules, subject: &Subject, right: Right, key: &Key) -> Result<()
         (Access::Anyone, _)
         | (Access::Keys | Access::Users, Subject::Key(_))
         | (Access::Users, Subject::User(_)) => Ok(()),
-        (Access::Keys, Subject::User(user)) if user.grants.allow(right, key) => Ok(()),
+        (Access::Keys, Subject::User(user))
+            if user.grants.allow(right, key) || granted_to_all(rules, user, right, key) =>
+        {
+            Ok(())
+        }
         (Access::Keys, Subject::User(_)) => Err(refused(
             Code::Forbidden,
             &format!("the token does not grant {} here", right.as_str()),
@@ -209,6 +214,20 @@ fn allow(rules: &Rules, subject: &Subject, right: Right, key: &Key) -> Result<()
             "the namespace's rules close this to everyone",
             key,
         )),
+    }
+}
+
+/// What the namespace grants to every user, or to this one by their name.
+fn granted_to_all(rules: &Rules, user: &User, right: Right, key: &Key) -> bool {
+    let who = Who {
+        id: &user.id,
+        issuer: user.issuer.as_deref(),
+    };
+    match right {
+        Right::Publish => rules.users.publish(who, key),
+        Right::Subscribe => rules.users.subscribe(who, key),
+        Right::History => rules.users.history(who, key),
+        Right::Presence | Right::Call => false,
     }
 }
 
@@ -343,6 +362,33 @@ mod tests {
         assert!(ask(user(&[])));
         assert!(ask(Subject::Key("ops".into())));
         assert!(!ask(anonymous()));
+    }
+
+    #[test]
+    fn a16_what_a_namespace_grants_to_its_users_adds_to_the_token_and_opens_to_nobody_else() {
+        let pattern = ["inbox-{sub}".to_owned()];
+        let written = crate::users::Patterns {
+            subscribe: &pattern,
+            ..Default::default()
+        };
+        let users = crate::users::UserRules::new(None, written).unwrap();
+        let mut rules = Rules {
+            users,
+            ..Rules::default()
+        };
+        let door = Door::new(Namespaces::all(rules.clone()));
+        let ada = user(&[(Right::Subscribe, "news")]);
+        let ask = |subject: &Subject, verb, name: &str| {
+            door.admit(subject.clone(), verb, keys(&[name])).is_ok()
+        };
+        assert!(ask(&ada, Verb::Read, "inbox-ada") && ask(&ada, Verb::Subscribe, "news"));
+        assert!(!ask(&ada, Verb::Publish, "inbox-ada") && !ask(&ada, Verb::Read, "inbox-eve"));
+        assert!(!ask(&anonymous(), Verb::Subscribe, "inbox-ada"));
+        let permit = door.admit(ada, Verb::Read, keys(&["inbox-ada"])).unwrap();
+        // Closed is closed; and a permit follows the rules.
+        rules.history_access = Access::Nobody;
+        door.replace(Namespaces::all(rules));
+        assert_eq!(permit.check().unwrap_err().code, Code::Forbidden);
     }
 
     #[test]

@@ -307,6 +307,7 @@ fn namespaces(config: &Config, problems: &mut Problems) {
             problems.push(Problem::new(format!("namespaces.{name}"), why.0));
         }
     }
+    users(config, problems);
     for (name, rules) in config.named_rules() {
         let history = rules.history;
         let key = match name {
@@ -320,6 +321,42 @@ fn namespaces(config: &Config, problems: &mut Problems) {
         if history.is_off() && rules.conflate {
             let message = "conflate works on history, which is off";
             problems.push(Problem::new(&key, message));
+        }
+    }
+}
+
+/// What namespaces grant to all users.
+fn users(config: &Config, problems: &mut Problems) {
+    let named = config.namespaces.by_name.iter();
+    let all =
+        std::iter::once(("", None)).chain(named.map(|(name, rules)| (name.as_str(), Some(rules))));
+    let root = config.users_of(None).err();
+    for (name, rules) in all {
+        let table = match name {
+            "" => "rules".to_owned(),
+            name => format!("namespaces.{name}"),
+        };
+        // What a namespace has from [rules] is told there.
+        if let Err((key, why)) = config.users_of(rules)
+            && (rules.is_none() || root.as_ref() != Some(&(key, why.clone())))
+        {
+            problems.push(Problem::new(format!("{table}.{key}"), why));
+        }
+        let Some(rules) = rules else { continue };
+        for (key, patterns) in [
+            ("users_publish", &rules.users_publish),
+            ("users_subscribe", &rules.users_subscribe),
+            ("users_history", &rules.users_history),
+        ] {
+            let own = |pattern: &&String| {
+                pattern
+                    .strip_prefix(name)
+                    .is_some_and(|p| p.starts_with(':'))
+            };
+            if let Some(pattern) = patterns.iter().flatten().find(own) {
+                let message = format!("{pattern:?}: write the name alone; it is in {name} already");
+                problems.push(Problem::new(format!("{table}.{key}"), message));
+            }
         }
     }
 }

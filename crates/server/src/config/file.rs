@@ -115,6 +115,15 @@ fn flatten(
         path.push(name.get_ref().to_string());
         match value.get_ref() {
             DeValue::Table(inner) => flatten(inner, path, entries)?,
+            DeValue::Array(items) => {
+                let items = items.iter().map(|item| scalar(item.get_ref()));
+                let items = items.collect::<Result<Vec<_>, _>>();
+                let items = items.map_err(|why| format!("{}: {why}", path.join(".")))?;
+                if items.iter().any(|item| item.contains(',')) {
+                    return Err(format!("{}: no item may hold a comma", path.join(".")));
+                }
+                entries.push((path.clone(), items.join(",")));
+            }
             value => {
                 let text = scalar(value).map_err(|why| format!("{}: {why}", path.join(".")))?;
                 entries.push((path.clone(), text));
@@ -210,7 +219,8 @@ const ISSUERS: &str = "\
 
 const NAMESPACES: &str = "\
 # For example, prices that anyone may watch and only key holders may set, where
-# a late reader needs the newest price of each key only
+# a late reader needs the newest price of each key only; and a namespace in which
+# every user hears an inbox and the notices, and fills an outbox
 # (NAME:RULE=VALUE; --namespace, FANWIRE_NAMESPACES):
 #
 # [namespaces.prices]
@@ -219,6 +229,10 @@ const NAMESPACES: &str = "\
 # history_access = \"anyone\"
 # history = { messages = 100, ttl = \"1h\" }
 # conflate = true
+#
+# [namespaces.mail]
+# users_subscribe = [\"inbox-{sub}\", \"notices\"]
+# users_publish = [\"outbox-{sub}\"]
 ";
 
 fn comment(out: &mut String, text: &str) {

@@ -20,9 +20,12 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use fanwire_core::key::Namespace;
 use fanwire_core::limits::Limits as CoreLimits;
 use fanwire_core::namespace::{Access as CoreAccess, Namespaces, Rules as CoreRules};
+use fanwire_core::users::{Patterns, UserRules};
 
 pub use define::{Group, Setting};
 pub use file::MAX_FILE;
@@ -207,6 +210,8 @@ impl Config {
             history_access: self.rules.history_access.resolve(auto),
             history: self.rules.history,
             conflate: self.rules.conflate,
+            // What cannot be granted is refused by `validate`, and grants nothing.
+            users: self.users_of(None).unwrap_or_default(),
         }
     }
 
@@ -214,7 +219,71 @@ impl Config {
     fn named_rules(&self) -> impl Iterator<Item = (&str, CoreRules)> {
         let (root, auto) = (self.root_rules(), self.auto());
         let named = self.namespaces.by_name.iter();
-        std::iter::once(("", root.clone()))
-            .chain(named.map(move |(name, rules)| (name.as_str(), rules.over(&root, auto))))
+        std::iter::once(("", root.clone())).chain(named.map(move |(name, rules)| {
+            let rules = CoreRules {
+                users: self.users_of(Some(rules)).unwrap_or_default(),
+                ..rules.over(&root, auto)
+            };
+            (name.as_str(), rules)
+        }))
+    }
+
+    /// What a namespace grants to all users; none: the default one.
+    ///
+    /// # Errors
+    /// The setting's name, and what is wrong with it.
+    fn users_of(&self, named: Option<&NamedRules>) -> Result<UserRules, (&'static str, String)> {
+        let root = &self.rules;
+        let of = |own: Option<&'_ Vec<String>>, root: &Vec<String>| own.unwrap_or(root).clone();
+        let publish = of(
+            named.and_then(|rules| rules.users_publish.as_ref()),
+            &root.users_publish,
+        );
+        let subscribe = of(
+            named.and_then(|rules| rules.users_subscribe.as_ref()),
+            &root.users_subscribe,
+        );
+        let history = of(
+            named.and_then(|rules| rules.users_history.as_ref()),
+            &root.users_history,
+        );
+        let issuer = named.and_then(|rules| rules.users_issuer.as_ref());
+        let written = Patterns {
+            publish: &publish,
+            subscribe: &subscribe,
+            history: &history,
+        };
+        let all = publish.iter().chain(&subscribe).chain(&history);
+        let personal = all.clone().any(|pattern| pattern.contains("{sub}"));
+        let issuer = self.users_issuer(issuer.unwrap_or(&root.users_issuer), personal);
+        let issuer = issuer.map_err(|why| ("users_issuer", why))?;
+        UserRules::new(issuer, written).map_err(|why| {
+            let listed = |all: &[String]| all.contains(&why.pattern);
+            let key = match (listed(&publish), listed(&subscribe)) {
+                (true, _) => "users_publish",
+                (_, true) => "users_subscribe",
+                _ => "users_history",
+            };
+            (key, why.to_string())
+        })
+    }
+
+    /// The `iss` of those whom `{sub}` names; none: it is not in their tokens.
+    fn users_issuer(&self, name: &str, personal: bool) -> Result<Option<Arc<str>>, String> {
+        let issuers = &self.issuers.by_name;
+        let found = match (name, issuers.len()) {
+            ("", 0) => return Ok(None),
+            ("", 1) => issuers.values().next(),
+            ("", _) if personal => {
+                return Err(
+                    "there are several issuers, whose users may have the same name; say whose {sub} is meant"
+                        .to_owned(),
+                );
+            }
+            ("", _) => return Ok(None),
+            (name, _) => issuers.get(name),
+        };
+        let issuer = found.ok_or_else(|| format!("there is no issuer {name:?}"))?;
+        Ok(issuer.issuer.as_deref().map(Arc::from))
     }
 }

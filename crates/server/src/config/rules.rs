@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use fanwire_core::namespace::{Access, History, Rules};
+use fanwire_core::users::UserRules;
 
-use super::forms::{Form, Given, Kept, Size, Switch, Time, WhoMay};
+use super::forms::{Form, Given, Kept, List, Size, Switch, Text, Time, WhoMay};
 
 /// Who may do a thing, as configured.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -24,7 +25,7 @@ pub enum Who {
 }
 
 /// What one namespace does otherwise than the default one.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct NamedRules {
     /// Who may publish.
     pub publish: Option<Who>,
@@ -32,6 +33,14 @@ pub struct NamedRules {
     pub subscribe: Option<Who>,
     /// Who may read what was.
     pub history_access: Option<Who>,
+    /// Where every user may publish besides.
+    pub users_publish: Option<Vec<String>>,
+    /// Where every user may listen besides.
+    pub users_subscribe: Option<Vec<String>>,
+    /// Whose past every user may read besides.
+    pub users_history: Option<Vec<String>>,
+    /// Whose users `{sub}` names.
+    pub users_issuer: Option<String>,
     /// Messages kept per channel; 0 keeps nothing.
     pub history_messages: Option<usize>,
     /// Bytes kept per channel.
@@ -64,12 +73,17 @@ impl NamedRules {
             "subscribe" => self.subscribe = Some(WhoMay::read(&given)?),
             "history_access" => self.history_access = Some(WhoMay::read(&given)?),
             "conflate" => self.conflate = Some(Switch::read(&given)?),
+            "users_publish" => more(&mut self.users_publish, &given)?,
+            "users_subscribe" => more(&mut self.users_subscribe, &given)?,
+            "users_history" => more(&mut self.users_history, &given)?,
+            "users_issuer" => self.users_issuer = Some(Text::read(&given)?),
             "history" if value.trim() == "off" => self.history_messages = Some(0),
             "history" => return Err("write \"off\", or a table of messages, bytes, ttl".into()),
             _ => {
                 let Some(part) = rule.strip_prefix("history.") else {
                     return Err(
-                        "there are publish, subscribe, history_access, history and conflate"
+                        "there are publish, subscribe, history_access, users_publish, \
+                         users_subscribe, users_history, users_issuer, history and conflate"
                             .to_owned(),
                     );
                 };
@@ -97,6 +111,13 @@ impl NamedRules {
             "history_access",
             self.history_access.as_ref().map(WhoMay::show),
         );
+        part("users_publish", self.users_publish.as_ref().map(List::show));
+        part(
+            "users_subscribe",
+            self.users_subscribe.as_ref().map(List::show),
+        );
+        part("users_history", self.users_history.as_ref().map(List::show));
+        part("users_issuer", self.users_issuer.as_ref().map(Text::show));
         part(
             "history.messages",
             self.history_messages.map(|n| n.to_string()),
@@ -107,7 +128,8 @@ impl NamedRules {
         format!("{{ {} }}", parts.join(", "))
     }
 
-    /// The rules in force, over those of the default namespace.
+    /// The rules in force, over those of the default namespace, but for what is
+    /// granted to users.
     pub(super) fn over(&self, root: &Rules, auto: Access) -> Rules {
         let who = |who: Option<Who>, root: Access| who.map_or(root, |who| who.resolve(auto));
         let kept = History {
@@ -127,6 +149,13 @@ impl NamedRules {
             history_access: who(self.history_access, root.history_access),
             history: if kept.is_off() { History::OFF } else { kept },
             conflate: self.conflate.unwrap_or(root.conflate),
+            users: UserRules::default(),
         }
     }
+}
+
+/// By flag each stands alone, and the rule is given again for the next.
+fn more(known: &mut Option<Vec<String>>, given: &Given) -> Result<(), String> {
+    known.get_or_insert_default().extend(List::read(given)?);
+    Ok(())
 }

@@ -139,6 +139,17 @@ settings! {
         /// Who may read what was (history, resume, rewind): anyone, users, keys,
         /// nobody or auto. Never easier than listening.
         history_access: Who as WhoMay = Who::Auto;
+        /// Where a rule comes to keys: channels to which every user with a valid token
+        /// may publish besides. Patterns of names without the namespace; `*` at the
+        /// end is any rest, and `{sub}`, once, the user's own name (`inbox-{sub}`).
+        users_publish: Vec<String> as List = Vec::new();
+        /// Likewise, to which every user may listen.
+        users_subscribe: Vec<String> as List = Vec::new();
+        /// Likewise, whose past every user may read; empty: as users_subscribe.
+        users_history: Vec<String> as List = Vec::new();
+        /// Whose users `{sub}` names, where there are several issuers: one of them, by
+        /// its name in [issuers]. Only those whose `iss` is exactly its `issuer`.
+        users_issuer: String as Text = String::new();
         /// What is kept per channel: messages (a number), bytes (a size) and ttl (a
         /// duration); what is left out keeps its default. "off" keeps nothing.
         history: History as Kept = History::default();

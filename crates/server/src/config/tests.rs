@@ -48,6 +48,8 @@ fn the_example_of_a_namespace_in_the_default_file_works() {
     assert_eq!(rules.history.messages, 100);
     assert_eq!(rules.history.bytes, 1024 * 1024);
     assert!(rules.conflate);
+    let mail = core.namespaces.rules(&Namespace::new("mail").unwrap());
+    assert_ne!(mail.users, rules.users);
 }
 
 #[test]
@@ -362,4 +364,97 @@ fn issuers_are_checked_and_their_secrets_never_shown() {
         .unwrap_err()
         .to_string();
     assert!(told.contains("item 1 is not of the form"), "{told}");
+}
+
+const BACKEND: &str =
+    "[issuers.a]\nissuer = \"a\"\nsecret = \"0123456789abcdef0123456789abcdef\"\n";
+const OTHER: &str = "[issuers.b]\nissuer = \"b\"\nsecret = \"0123456789abcdef0123456789abcdef\"\n";
+
+#[test]
+fn a16_what_is_granted_to_all_users_is_read_and_inherited() {
+    let text = format!(
+        "{BACKEND}[rules]\nusers_subscribe = [\"inbox-{{sub}}\", \"lobby\"]\n\
+         [namespaces.chat]\nusers_publish = [\"out-{{sub}}\", \"out-{{sub}}/*\"]\n\
+         [namespaces.bare]\nusers_subscribe = []\n"
+    );
+    let config = Config::from_toml(&text).unwrap();
+    config.validate().unwrap();
+    let core = config.to_core();
+    let may = |key: &str, id: &str, issuer: &str| {
+        let key = fanwire_core::key::Key::parse(key.as_bytes()).unwrap();
+        let issuer = Some(issuer);
+        let who = fanwire_core::users::Who { id, issuer };
+        let users = &core.namespaces.rules(key.namespace()).users;
+        (users.subscribe(who, &key), users.publish(who, &key))
+    };
+    assert_eq!(may("inbox-ada", "ada", "a"), (true, false));
+    assert_eq!(may("inbox-ada", "ada", "b"), (false, false));
+    assert_eq!(may("lobby", "ada", "b"), (true, false));
+    // A namespace without rules of its own has those of the default one, and one
+    // with some, what it leaves out.
+    assert_eq!(may("other:inbox-ada", "ada", "a"), (true, false));
+    assert_eq!(may("chat:inbox-ada", "ada", "a"), (true, false));
+    assert_eq!(may("chat:out-ada/x", "ada", "a"), (false, true));
+    assert_eq!(may("bare:lobby", "ada", "a"), (false, false));
+    // By flags, one at a time.
+    let mut flags = Config::default();
+    let given = [
+        "chat:users_publish=out-{sub}",
+        "chat:users_publish=out-{sub}/*",
+    ];
+    let given = Given::List(given.map(str::to_owned).to_vec());
+    flags.set("namespaces", &given).unwrap();
+    let chat = |config: &Config| config.namespaces.by_name["chat"].users_publish.clone();
+    assert_eq!(chat(&flags), chat(&config));
+}
+
+#[test]
+fn a16_patterns_of_users_that_could_be_anothers_are_refused() {
+    let many = format!("{BACKEND}{OTHER}");
+    for (issuers, rules, part) in [
+        (
+            BACKEND,
+            "users_publish = [\"{sub}*\"]",
+            "rules.users_publish",
+        ),
+        (BACKEND, "users_history = [\"a*b\"]", "rules.users_history"),
+        (
+            BACKEND,
+            "users_subscribe = [\"{sub}\", \"u-{sub}\"]",
+            "begins like another",
+        ),
+        (
+            BACKEND,
+            "users_subscribe = [\"{iss}-{sub}\"]",
+            "no other braces",
+        ),
+        (BACKEND, "users_issuer = \"b\"", "there is no issuer"),
+        (
+            &many,
+            "users_subscribe = [\"inbox-{sub}\"]",
+            "several issuers",
+        ),
+    ] {
+        let told = problems(&format!(
+            "{issuers}[rules]\n{rules}\n[namespaces.x]\nconflate = true\n"
+        ));
+        assert!(told.contains(part), "{rules}: {told}");
+        assert_eq!(told.lines().count(), 1, "{told}");
+    }
+    let told = problems(&format!(
+        "{BACKEND}[namespaces.x]\nusers_publish = [\"x:a\"]\n"
+    ));
+    assert!(told.contains("write the name alone"), "{told}");
+    let told = problems(&format!(
+        "{BACKEND}[namespaces.x]\nusers_publish = [\"a,b\"]\n"
+    ));
+    assert!(told.contains("comma"), "{told}");
+    // Named, or without anybody's name, it is clear who is meant.
+    for fine in [
+        "users_issuer = \"b\"\nusers_subscribe = [\"inbox-{sub}\"]",
+        "users_subscribe = [\"lobby\"]",
+    ] {
+        let config = Config::from_toml(&format!("{many}[rules]\n{fine}\n")).unwrap();
+        config.validate().unwrap();
+    }
 }
