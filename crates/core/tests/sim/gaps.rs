@@ -1,7 +1,6 @@
 //! What a stream is told: whether a `$gap` has a cause, and what it covers.
 
 use crate::events::{At, Entry, Told, namespace};
-use crate::members::Holds;
 use crate::oracle::{Notice, Oracle, Stream};
 use crate::truth::{Verdict, hold};
 
@@ -87,7 +86,7 @@ impl Oracle {
             // A loss that a cut went below is known up to the cut alone.
             let lowered = at_cut && entry.id.1 > through;
             let missed = lowered || stream.pos < entry.id.1 && entry.id.1 <= through;
-            let held = self.holds(stream, entry, channel) != Holds::No;
+            let held = self.lost_to(stream, entry, channel);
             let concerned = held && entry.targets.iter().any(concerns);
             missed && concerned && !self.truth.held(entry, channel)
         };

@@ -124,6 +124,15 @@ impl Oracle {
         own.map(of_one).max().unwrap_or(Holds::No)
     }
 
+    /// Whether `channel` was held at some time when `entry` could be told as lost. The
+    /// log may know of losses before the feed brings what is lost.
+    pub(crate) fn lost_to(&self, stream: &Stream, entry: &Entry, channel: &str) -> bool {
+        let (of, seq) = (self.truth.of(&entry.id), entry.id.1);
+        let mut own = stream.members.iter().filter(|held| held.channel == channel);
+        own.any(|held| held.from.is_none_or(|from| self.past(of, seq, from)))
+            || self.holds(stream, entry, channel) != Holds::No
+    }
+
     /// The first of its targets that the stream holds, unless its connection or a
     /// channel of its own is excluded.
     pub(crate) fn labels<'a>(&self, stream: &Stream, entry: &'a Entry) -> Labels<'a> {

@@ -109,8 +109,14 @@ impl Shard {
         match top.lineage.resolve(cursor, top.seq) {
             Resolved::At(seq) if seq <= pos => self.begin(slot, seq),
             Resolved::At(seq) => self.begin_ahead(slot, seq),
-            Resolved::Ahead(_) => self.begin_after_gap(slot, GapReason::Future, pos),
-            Resolved::Gap(reason, GapStart::Now) => self.begin_after_gap(slot, reason, pos),
+            Resolved::Ahead(_) => {
+                self.note_gap(slot, GapReason::Future);
+                self.begin_now(slot, pos);
+            }
+            Resolved::Gap(reason, GapStart::Now) => {
+                self.note_gap(slot, reason);
+                self.begin_now(slot, pos);
+            }
             Resolved::Gap(reason, GapStart::After(seq)) => {
                 self.begin_after_gap(slot, reason, seq.min(pos));
             }
@@ -141,7 +147,7 @@ impl Shard {
         let Some(union) = tail.union else {
             let opening = self.behind(slot).and_then(|behind| behind.opening.as_ref());
             let asked_at = opening.map_or(pos, |opening| opening.asked_at);
-            return self.begin(slot, asked_at.min(pos));
+            return self.begin_now(slot, asked_at.min(pos));
         };
         let from = if matches!(start, Start::Newest(_)) {
             union
@@ -162,7 +168,18 @@ impl Shard {
             }
             least
         };
-        self.begin(slot, from.min(pos));
+        self.begin_now(slot, from.min(pos));
+    }
+
+    /// A start that came of an answer, not of the client's cursor: not after where
+    /// keys were joined while it was waited for.
+    fn begin_now(&mut self, slot: Slot, from: Seq) {
+        let Some(behind) = self.behind(slot) else {
+            return;
+        };
+        let joined = behind.floors.iter().filter_map(|floor| floor.joined).min();
+        let from = joined.map_or(from, |joined| joined.min(from));
+        self.begin(slot, from);
     }
 
     /// A cursor of a feed that has not come here yet: nothing up to it is
