@@ -27,7 +27,7 @@ use fanwire_core::key::{Key, SocketId};
 use fanwire_core::limits::Limits;
 use fanwire_core::message::{Body, Keys};
 use fanwire_core::namespace::{Namespaces, Rules};
-use fanwire_core::policy::{Door, Subject, Verb};
+use fanwire_core::policy::{Door, Permit, Subject, Verb};
 use shuttle::{future, thread};
 
 const EPOCH: Epoch = Epoch(7);
@@ -165,7 +165,7 @@ impl World {
         (world, shards.remove(0))
     }
 
-    fn anyone(&self, verb: Verb) -> fanwire_core::policy::Permit {
+    fn anyone(&self, verb: Verb) -> Permit {
         let anyone = Subject::Anonymous(IpAddr::V4(Ipv4Addr::LOCALHOST));
         self.door.admit(anyone, verb, channel()).unwrap()
     }
@@ -180,9 +180,13 @@ impl World {
     }
 
     fn attach(&self, start: Start) -> (Subscriber, Ear) {
+        self.attach_by(self.anyone(Verb::Read), start)
+    }
+
+    fn attach_by(&self, permit: Permit, start: Start) -> (Subscriber, Ear) {
         let ear = Ear::default();
         let attach = Attach {
-            permit: self.anyone(Verb::Read),
+            permit,
             start,
             since: Default::default(),
             form: FormId(0),
@@ -243,6 +247,42 @@ fn bounded(start: Start, ring: usize) {
     world.hub.poll_feed(&mut cx);
     while shard.turn().again || shard.poll_work(&mut cx) {}
     whole(start, &ear.units());
+}
+
+/// One that is there without the channel joins it: from the place that it is told
+/// on, it hears everything once.
+fn joining(ring: usize) {
+    let (world, mut shard) = World::new(ring);
+    let anyone = Subject::Anonymous(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let nothing = world.door.give(anyone, Verb::Read, Keys::new()).unwrap();
+    let (handle, ear) = world.attach_by(nothing, Start::Latest);
+    let publisher = thread::spawn({
+        let world = world.clone();
+        move || (0..RACED).for_each(|_| world.publish())
+    });
+    let feed = thread::spawn({
+        let world = world.clone();
+        move || world.hub.poll_feed(&mut Context::from_waker(Waker::noop()))
+    });
+    let turns = thread::spawn(move || {
+        shard.turn();
+        shard.turn();
+        shard
+    });
+    let from = handle.join(world.anyone(Verb::Read)).seq().0;
+    publisher.join().unwrap();
+    feed.join().unwrap();
+    let mut shard = turns.join().unwrap();
+    let mut cx = Context::from_waker(Waker::noop());
+    world.hub.poll_feed(&mut cx);
+    while shard.turn().again || shard.poll_work(&mut cx) {}
+    let owed: Vec<String> = (from + 1..=BEFORE + RACED)
+        .map(|seq| seq.to_string())
+        .collect();
+    assert_eq!(ear.units()[1..], owed, "joined after {from}");
+    drop(handle);
+    while shard.turn().again || shard.poll_work(&mut cx) {}
+    assert_eq!(world.hub.keys(), 0, "what was listened to is left");
 }
 
 /// Everybody runs only when woken: a wake-up that is lost is a deadlock, which
@@ -324,5 +364,14 @@ fn nobody_is_left_unwoken() {
             shuttle::check_random_with_seed(move || woken(start, ring), 1, 1_000);
             shuttle::check_pct(move || woken(start, ring), 1_000, 4);
         }
+    }
+}
+
+#[test]
+fn a_channel_that_is_joined_is_heard_from_the_place_told_on() {
+    for ring in [0, 1 << 20] {
+        shuttle::check_dfs(move || joining(ring), Some(3_000));
+        shuttle::check_random_with_seed(move || joining(ring), 1, 1_000);
+        shuttle::check_pct(move || joining(ring), 1_000, 4);
     }
 }
