@@ -7,6 +7,7 @@
 
 pub mod base64;
 pub mod chaos;
+pub mod engineio;
 pub mod frames;
 pub mod http;
 pub mod http2;

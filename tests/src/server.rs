@@ -57,6 +57,9 @@ impl Variant {
     };
 }
 
+/// Where every server under test says back what Engine.IO sessions say.
+pub const ECHO: &str = "/engine.io/";
+
 /// A running server.
 pub struct TestServer {
     /// Where it listens.
@@ -109,7 +112,7 @@ impl TestServer {
 
     async fn run(variant: Variant, config: Config, shared: Option<Arc<dyn Broker>>) -> Self {
         let server = match fanwire::Server::new(config.clone()) {
-            Ok(server) => server,
+            Ok(server) => server.engine_echo(ECHO),
             Err(problems) => panic!("{problems}"),
         };
         let chaos = variant.chaos.then(|| chaos::broker(&config));

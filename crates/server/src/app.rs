@@ -36,6 +36,8 @@ pub(crate) struct App {
     pub(crate) metrics: Metrics,
     pub(crate) clock: Arc<SystemClock>,
     pub(crate) page: Page,
+    /// What modules above this one share, by its type.
+    pub(crate) above: http::Extensions,
     pub(crate) stop: watch::Receiver<Stage>,
 }
 

@@ -20,6 +20,7 @@ use crate::clock::{SystemClock, Tokio, random};
 use crate::config::{Config, Problems};
 use crate::dialect::encoders;
 use crate::drive::{drive_feed, drive_shard};
+use crate::engineio::{Echo, Host, Serving};
 use crate::limit::{Counts, fit_descriptors};
 use crate::listen::listen;
 use crate::live::Live;
@@ -36,6 +37,7 @@ pub struct Server {
     config: Config,
     broker: Option<Arc<dyn Broker>>,
     loader: Option<Loader>,
+    hosts: Vec<(String, Arc<dyn Host>)>,
 }
 
 impl Server {
@@ -49,6 +51,7 @@ impl Server {
             config,
             broker: None,
             loader: None,
+            hosts: Vec::new(),
         })
     }
 
@@ -64,6 +67,15 @@ impl Server {
     #[must_use]
     pub fn reload_with(mut self, loader: Loader) -> Self {
         self.loader = Some(loader);
+        self
+    }
+
+    /// Says back, at this path, every message of an Engine.IO session: for suites that test
+    /// that protocol by itself.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn engine_echo(mut self, path: &str) -> Self {
+        self.hosts.push((path.to_owned(), Arc::new(Echo)));
         self
     }
 
@@ -95,7 +107,7 @@ impl Server {
         let counts = counts(&config);
         let (window, grace) = (config.listen.drain_window, config.listen.shutdown_grace);
         let (stop, stopped) = watch::channel(Stage::Serving);
-        let (app, mut drivers) = app(config, self.broker, stopped, self.loader)?;
+        let (app, mut drivers) = app(config, self.broker, stopped, self.loader, self.hosts)?;
         // It is set once, here.
         let _ = app.reload.counts.set(counts.clone());
         let mut doors = Vec::new();
@@ -147,6 +159,7 @@ pub(crate) fn app(
     broker: Option<Arc<dyn Broker>>,
     stop: watch::Receiver<Stage>,
     loader: Option<Loader>,
+    hosts: Vec<(String, Arc<dyn Host>)>,
 ) -> io::Result<(Arc<App>, Vec<JoinHandle<()>>)> {
     let auth = Auth::new(&config)?;
     let core = config.to_core();
@@ -175,6 +188,8 @@ pub(crate) fn app(
     }
     let reload = Arc::new(Reload::new(loader));
     *reload.fetching.lock() = auth.start();
+    let mut above = http::Extensions::new();
+    above.insert(Serving::at(hosts));
     let app = Arc::new(App {
         auth: Live::new(auth),
         rates: Rates::new(&config.rates),
@@ -182,6 +197,7 @@ pub(crate) fn app(
         access: Live::new(access::Rules::of(&config)),
         reload,
         page: Page::new(),
+        above,
         hub,
         stop,
         door,

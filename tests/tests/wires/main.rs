@@ -7,6 +7,7 @@ mod alive;
 mod api;
 mod bodies;
 mod drain;
+mod engineio;
 mod http2;
 mod http2_bounds;
 mod listing;

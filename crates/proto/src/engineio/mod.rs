@@ -15,6 +15,7 @@
 //! ```
 
 pub mod encode;
+mod frames;
 pub mod open;
 pub mod packet;
 pub mod payload;
@@ -24,6 +25,7 @@ pub mod session;
 mod tests;
 
 pub use encode::{Wire, polling_to_frames};
+pub use frames::frames_to_polling;
 pub use open::Open;
 pub use packet::Packet;
 pub use payload::{Payload, PayloadLimits};

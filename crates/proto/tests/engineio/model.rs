@@ -221,8 +221,11 @@ impl Model {
         match output {
             Output::ServePoll { id, ping, idle } => {
                 assert!(self.live.is_none() && self.parked.is_none());
-                assert_eq!(idle == Idle::Close, self.closed == 1);
-                assert!(idle != Idle::Noop || self.session.is_upgrading());
+                assert_eq!(
+                    idle == Idle::Park,
+                    self.closed == 0 && !self.session.is_upgrading()
+                );
+                assert!(idle != Idle::Close || self.closed == 1);
                 self.polls.push(id);
                 if ping {
                     self.ping();

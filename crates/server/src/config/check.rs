@@ -34,6 +34,7 @@ pub(super) fn check(config: &Config) -> Result<(), Problems> {
     zeros(config, &mut problems);
     bounds(config, &mut problems);
     namespaces(config, &mut problems);
+    socketio(config, &mut problems);
     problems.into_result()
 }
 
@@ -299,6 +300,29 @@ fn bounds(config: &Config, problems: &mut Problems) {
         http.header_count <= 1000,
         "is at most 1000",
     );
+}
+
+fn socketio(config: &Config, problems: &mut Problems) {
+    let socketio = &config.socketio;
+    let mut wrong = |key: &str, message: &str| problems.push(Problem::new(key, message));
+    let path = socketio.path.as_str();
+    let legal = |b: u8| b.is_ascii_alphanumeric() || b"/._-".contains(&b);
+    let taken = ["/", "/c/", "/api/"].contains(&path) || path.starts_with("/c/");
+    if !path.starts_with('/') || !path.ends_with('/') || !path.bytes().all(legal) || taken {
+        wrong(
+            "socketio.path",
+            "is a path such as /socket.io/, of A-Z a-z 0-9 / . _ - and not one of the server's own",
+        );
+    }
+    if socketio.max_payload > 64 << 20 || socketio.max_payload > config.limits.publish_credit {
+        wrong(
+            "socketio.max_payload",
+            "is at most 64MiB, and at most limits.publish_credit",
+        );
+    }
+    if socketio.inbox_bytes > 64 << 20 {
+        wrong("socketio.inbox_bytes", "is at most 64MiB");
+    }
 }
 
 fn namespaces(config: &Config, problems: &mut Problems) {

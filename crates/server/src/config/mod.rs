@@ -17,6 +17,8 @@ mod problem;
 mod rules;
 mod secret;
 mod settings;
+#[allow(dead_code)] // Until it is served.
+mod socketio;
 #[cfg(test)]
 mod tests;
 
@@ -38,8 +40,11 @@ pub(crate) use secret::HASHED;
 pub use secret::Secret;
 pub use settings::{
     Access, ForTests, GROUPS, Http, Http2, IssuersByName, Limits, Listen, NamespaceRules, Poll,
-    Rates, Rules, Sse, Tls, Tokens, Ws,
+    Rates, Rules, SocketIo, Sse, Tls, Tokens, Ws,
 };
+#[allow(unused_imports)]
+pub(crate) use socketio::SocketRules;
+pub use socketio::{Auto, ClientEvents, Rooms};
 
 /// Everything that can be set. `Debug` shows no secret.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -66,6 +71,8 @@ pub struct Config {
     pub sse: Sse,
     /// Long polls and history.
     pub poll: Poll,
+    /// Socket.IO.
+    pub socketio: SocketIo,
     /// Bounds.
     pub limits: Limits,
     /// How often.
@@ -162,7 +169,8 @@ impl Config {
     /// What core needs.
     pub fn to_core(&self) -> CoreConfig {
         let limits = CoreLimits {
-            message: self.limits.message,
+            // The doors that take less say so themselves.
+            message: self.limits.message.max(self.socketio.max_payload),
             log_bytes: self.limits.log_bytes,
             channel_records: self.limits.channel_records,
             ring_bytes: self.limits.ring_bytes,

@@ -6,6 +6,7 @@ use fanwire_core::namespace::{Access, History, Rules};
 use fanwire_core::users::UserRules;
 
 use super::forms::{Form, Given, Kept, List, Size, Switch, Text, Time, WhoMay};
+use super::socketio::{ClientEvents, Rooms, WhatOfEvents, WhichRooms};
 
 /// Who may do a thing, as configured.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -49,6 +50,14 @@ pub struct NamedRules {
     pub history_ttl: Option<Duration>,
     /// Whether later messages replace earlier ones of the same key.
     pub conflate: Option<bool>,
+    /// Whether Socket.IO clients may join; left out: no.
+    pub socketio: Option<bool>,
+    /// Whether rooms can be had by URL.
+    pub rooms: Option<Rooms>,
+    /// What becomes of events that no code handles.
+    pub client_events: Option<ClientEvents>,
+    /// Whether sockets are recovered.
+    pub recovery: Option<bool>,
 }
 
 impl Who {
@@ -77,13 +86,18 @@ impl NamedRules {
             "users_subscribe" => more(&mut self.users_subscribe, &given)?,
             "users_history" => more(&mut self.users_history, &given)?,
             "users_issuer" => self.users_issuer = Some(Text::read(&given)?),
+            "socketio" => self.socketio = Some(Switch::read(&given)?),
+            "rooms" => self.rooms = Some(WhichRooms::read(&given)?),
+            "client_events" => self.client_events = Some(WhatOfEvents::read(&given)?),
+            "recovery" => self.recovery = Some(Switch::read(&given)?),
             "history" if value.trim() == "off" => self.history_messages = Some(0),
             "history" => return Err("write \"off\", or a table of messages, bytes, ttl".into()),
             _ => {
                 let Some(part) = rule.strip_prefix("history.") else {
                     return Err(
                         "there are publish, subscribe, history_access, users_publish, \
-                         users_subscribe, users_history, users_issuer, history and conflate"
+                         users_subscribe, users_history, users_issuer, history, conflate, \
+                         socketio, rooms, client_events and recovery"
                             .to_owned(),
                     );
                 };
@@ -125,6 +139,13 @@ impl NamedRules {
         part("history.bytes", self.history_bytes.as_ref().map(Size::show));
         part("history.ttl", self.history_ttl.as_ref().map(Time::show));
         part("conflate", self.conflate.as_ref().map(Switch::show));
+        part("socketio", self.socketio.as_ref().map(Switch::show));
+        part("rooms", self.rooms.as_ref().map(WhichRooms::show));
+        part(
+            "client_events",
+            self.client_events.as_ref().map(WhatOfEvents::show),
+        );
+        part("recovery", self.recovery.as_ref().map(Switch::show));
         format!("{{ {} }}", parts.join(", "))
     }
 

@@ -14,6 +14,7 @@ use super::issuers::{Issuers, TokenIssuer};
 use super::networks::{HeaderName, Network, Networks, ProxyHeader};
 use super::rules::{NamedRules, Who};
 use super::secret::Secret;
+use super::socketio::{Auto, ClientEvents, OnOff, Rooms, WhatOfEvents, WhichRooms};
 use fanwire_core::namespace::History;
 
 const KIB: usize = 1024;
@@ -156,6 +157,22 @@ settings! {
         /// A later message with the same key replaces earlier ones for readers who
         /// catch up.
         conflate: bool as Switch = false;
+        /// Whether Socket.IO clients may join the default namespace (`/`): on, off, or
+        /// auto, which is on where nothing says who may come in. A namespace that the
+        /// server's own code serves is joined whatever this says. Named namespaces say
+        /// so themselves; they do not follow this.
+        socketio: Auto as OnOff = Auto::Auto;
+        /// Whether channels of a namespace that Socket.IO clients join, its rooms, can
+        /// be had by URL: public; closed to everyone but API keys; or auto, which is
+        /// closed where Socket.IO clients join and something says who may come in.
+        rooms: Rooms as WhichRooms = Rooms::Auto;
+        /// What becomes of events that Socket.IO clients send and no code of the
+        /// server's own handles: deny, or publish:ROOM, which publishes them to that
+        /// room if the client may publish there.
+        client_events: ClientEvents as WhatOfEvents = ClientEvents::Deny;
+        /// Socket.IO clients that come back get their socket back, with what they
+        /// missed. Needs history.
+        recovery: bool as Switch = true;
     }
 
     /// HTTP.
@@ -246,6 +263,38 @@ settings! {
         wait_max: Duration as Time = secs(55);
         /// Bytes of one answer (which holds at least one message).
         answer: usize as Size = core().answer;
+    }
+
+    /// Socket.IO (and Engine.IO below it).
+    socketio: SocketIo {
+        /// Where it is served; begins and ends with a slash.
+        path: String as Text = "/socket.io/".to_owned();
+        /// A ping is sent so often …
+        ping_interval: Duration as Time = secs(25);
+        /// … and its answer has to come within this. Clients are told both.
+        ping_timeout: Duration as Time = secs(20);
+        /// How long a change from polling to WebSocket may take.
+        upgrade_timeout: Duration as Time = secs(10);
+        /// How long a session may stay without joining a namespace.
+        connect_timeout: Duration as Time = secs(45);
+        /// Bytes of one message or one polling request. Clients are told. Events
+        /// published here may be so large, whatever limits.message says.
+        max_payload: usize as Size = 1_000_000;
+        /// How long a socket whose connection broke can be recovered.
+        recovery: Duration as Time = secs(120);
+        /// Sockets that can be recovered, connected ones included. With more, those
+        /// that went first are forgotten first; new ones then cannot be recovered.
+        recoverable: usize as Count = 100_000;
+        /// Namespaces that one session may join.
+        namespaces: usize as Count = 32;
+        /// Rooms that one socket may be in, its own and everyone's not counted.
+        rooms: usize as Count = 128;
+        /// Answers (acks) of one socket that the server's code waits for.
+        acks: usize as Count = 1024;
+        /// Packets of one session that wait for their turn; with more it is not read.
+        inbox_packets: usize as Count = 256;
+        /// Bytes of them.
+        inbox_bytes: usize as Size = 1024 * KIB;
     }
 
     /// Bounds. Each is a promise about memory; what happens at it is in the docs.

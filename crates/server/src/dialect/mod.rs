@@ -4,6 +4,7 @@
 //! The hub encodes a publication once per form and shares the bytes among all
 //! its subscribers; so nothing here knows of a single connection.
 
+mod engineio;
 mod parts;
 mod poll;
 mod sse;
@@ -28,6 +29,8 @@ pub(crate) enum Form {
     },
     /// Long poll and history.
     Poll,
+    /// What an Engine.IO session says itself.
+    EngineIo,
 }
 
 impl Form {
@@ -44,6 +47,7 @@ impl Form {
                 4 + way * 2 + u8::from(envelope)
             }
             Self::Poll => 10,
+            Self::EngineIo => 11,
         })
     }
 }
@@ -75,6 +79,7 @@ pub(crate) fn encoders(
         list.push(Arc::new(ws::Envelope { deflate }));
     }
     list.push(Arc::new(poll::Poll));
+    list.push(Arc::new(engineio::EngineIo));
     list
 }
 
@@ -94,7 +99,7 @@ mod tests {
                         [false, true].map(|envelope| Form::Ws { envelope, deflate })
                     }),
             )
-            .chain([Form::Poll]);
+            .chain([Form::Poll, Form::EngineIo]);
         let ids: Vec<u8> = forms.map(|form| form.id().0).collect();
         let range = (Duration::from_secs(2), Duration::from_secs(3));
         let list = encoders(range, range, 1024);

@@ -107,7 +107,7 @@ pub(super) async fn answer(
     let Some(body) = body else {
         return Err(invalid("the request is a JSON object in the body"));
     };
-    let body = read(app, headers, body).await?;
+    let body = read(app, headers, body, app.config.limits.message).await?;
     match path {
         "revoke" => revoke(app, parse(&body)?),
         "reinstate" => reinstate(app, parse(&body)?),

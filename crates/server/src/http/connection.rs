@@ -12,6 +12,7 @@ use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use tokio::time::Instant;
 
+use super::engineio;
 use super::gate::{Exit, Gate, Hatch, Phase, Watch};
 use super::sniff::{Speaks, sniff};
 use super::{http2, next, service};
@@ -36,6 +37,8 @@ enum Done {
     Says(Bytes),
     /// A handler's answer, behind which more messages may follow.
     Rests(Vec<u8>),
+    /// An Engine.IO session wants the socket.
+    Engine(Box<engineio::Exit>),
 }
 
 /// Serves HTTP on `stream` in a task of its own; `before` has been read of
@@ -71,6 +74,7 @@ async fn serve(app: Arc<App>, peer: Arc<Peer>, mut stream: Stream, mut before: B
     match done {
         Done::Departs(departure) => depart(app, peer, stream, &rest_of, *departure),
         Done::Unproven(unproven) => prove(app, peer, stream, rest_of, *unproven),
+        Done::Engine(exit) => engineio::leave(app, peer, stream, &rest_of, *exit, &next::BACK),
         Done::Ended => linger(stream, wait).await,
         Done::Idle => stream.say_goodbye(),
         Done::Refused(refusal) => refuse(stream, &refusal, wait).await,
@@ -138,6 +142,7 @@ async fn under_hyper(
             Some(Exit::Unproven(unproven)) => return Poll::Ready(Done::Unproven(unproven)),
             Some(Exit::Says(words)) => return Poll::Ready(Done::Says(words)),
             Some(Exit::Rests(words)) => return Poll::Ready(Done::Rests(words)),
+            Some(Exit::Engine(exit)) => return Poll::Ready(Done::Engine(exit)),
             None => {}
         }
         if watch.phase == Phase::Head && watch.head_bytes >= limits.header_bytes {

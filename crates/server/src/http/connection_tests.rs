@@ -87,7 +87,8 @@ impl World {
         let mut config = Config::default();
         change(&mut config);
         let (stop, stopped) = watch::channel(Stage::Serving);
-        let (app, drivers) = crate::assemble::app(config, broker, stopped, None).unwrap();
+        let (app, drivers) =
+            crate::assemble::app(config, broker, stopped, None, Vec::new()).unwrap();
         Self {
             app,
             counts: Counts::new(100, 100),

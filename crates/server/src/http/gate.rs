@@ -18,6 +18,7 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::engineio;
 use crate::transport::{Departure, Stream, Unproven, with_scratch};
 
 /// What a connection is doing.
@@ -61,6 +62,8 @@ pub(super) enum Exit {
     Says(Bytes),
     /// To write these bytes, the answer, and wait for the next request.
     Rests(Vec<u8>),
+    /// To go on with it in an Engine.IO session.
+    Engine(Box<engineio::Exit>),
 }
 
 /// The state that hyper's service, the gate and the connection's task share.

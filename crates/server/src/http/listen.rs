@@ -13,6 +13,7 @@ use fanwire_core::policy::{Permit, Subject, Verb};
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use http::{Response, Version, request};
 
+use super::engineio;
 use super::handshake::{self, has_body};
 use super::negotiate::{self, Waits, Want, wants_close};
 use super::next;
@@ -34,6 +35,8 @@ pub(super) enum Reply {
     Unproven(Box<Unproven>),
     /// These are its last bytes: a WebSocket's answer, and what it says.
     Says(Bytes, Bytes),
+    /// A poll or WebSocket of an Engine.IO session.
+    Engine(Box<engineio::Exit>),
 }
 
 /// Answers a GET under `/c/`.

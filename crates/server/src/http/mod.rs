@@ -3,6 +3,7 @@
 
 mod api;
 pub(crate) mod connection;
+mod engineio;
 /// For the fuzz targets; nothing that serves calls it.
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;

@@ -22,6 +22,7 @@ use http::{Method, Request, StatusCode, Uri, Version, request};
 use http_body_util::BodyExt as _;
 
 use super::connection;
+use super::engineio;
 use super::listen::Reply;
 use super::publish::Sent;
 use super::service::{dress, judge, route};
@@ -58,14 +59,34 @@ fn next(app: &Arc<App>, peer: &Arc<Peer>, read: &Bytes) -> Option<(Judged, usize
         let future = async move { publishes(&app, &peer, &head, &body).await };
         return Some((Judged::Publishes(Box::pin(future)), len));
     }
+    // Whatever else is asked of a session is asked once.
+    let ours = engineio::is_here(app, head.uri.path());
+    if ours && !engineio::is_poll(&head) {
+        return None;
+    }
     let mut dress = dress(&head);
-    let judged = pin!(route(app, peer, &head, None, Duration::ZERO, &mut dress));
     // Nothing has to be waited for before a poll begins to wait.
-    match judged.poll(&mut Context::from_waker(Waker::noop())) {
+    let judged = {
+        let judged = pin!(route(app, peer, &head, None, Duration::ZERO, &mut dress));
+        judged.poll(&mut Context::from_waker(Waker::noop()))
+    };
+    match judged {
         Poll::Ready(Ok(Reply::Departs(departure))) => {
             matches!(departure.purpose, Purpose::Poll { close: false, .. })
                 .then_some((Judged::Poll(departure), len))
         }
+        // A session was asked, and is not asked again.
+        Poll::Ready(Ok(Reply::Answer(mut answer))) if ours => {
+            dress.put_on(answer.headers_mut());
+            let said = async move {
+                Said {
+                    words: written(answer).await,
+                    closes: false,
+                }
+            };
+            Some((Judged::Publishes(Box::pin(said)), len))
+        }
+        Poll::Ready(Ok(Reply::Engine(exit))) => exit.waits().map(|said| (Judged::Waits(said), len)),
         _ => None,
     }
 }
@@ -75,7 +96,7 @@ async fn publishes(app: &Arc<App>, peer: &Arc<Peer>, head: &request::Parts, body
     let mut answer = match reply {
         Reply::Answer(answer) => answer,
         // Only a GET listens.
-        Reply::Departs(_) | Reply::Unproven(_) | Reply::Says(..) => {
+        Reply::Departs(_) | Reply::Unproven(_) | Reply::Says(..) | Reply::Engine(_) => {
             empty(StatusCode::INTERNAL_SERVER_ERROR)
         }
     };

@@ -70,7 +70,7 @@ pub(super) async fn publish(
         let conn = target::text("exclude", conn, MAX_KEY)?;
         draft.except = vec![Key::Socket(namespace.clone(), SocketId::new(&conn))];
     }
-    let body = read(app, headers, body).await?;
+    let body = read(app, headers, body, app.config.limits.message).await?;
     app.rates
         .publishes(payer, &namespace, body.len(), app.clock.now())?;
     draft.body = content(kind, body)?;
@@ -163,8 +163,15 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Arc<str>>, R
 }
 
 /// Reads the body, as long as it is within the limit and does not dawdle.
-pub(super) async fn read(app: &App, headers: &HeaderMap, body: Sent<'_>) -> Result<Bytes, Refusal> {
-    let limit = app.config.limits.message;
+///
+/// # Errors
+/// `too_large`, `request_timeout`, or `bad_request` for one that is cut off.
+pub(super) async fn read(
+    app: &App,
+    headers: &HeaderMap,
+    body: Sent<'_>,
+    limit: usize,
+) -> Result<Bytes, Refusal> {
     let too_large = || {
         Refusal::new(
             Code::TooLarge,

@@ -13,6 +13,7 @@ use http::header::{
 use http::{Method, Request, StatusCode, Version, request};
 use hyper::body::Incoming;
 
+use super::engineio;
 use super::gate::{Exit, Hatch};
 use super::handshake;
 use super::listen::{self, Reply};
@@ -52,6 +53,10 @@ pub(super) async fn handle(
         }
         Reply::Says(head, words) => {
             hatch.leave(Exit::Says([head, words].concat().into()));
+            std::future::pending().await
+        }
+        Reply::Engine(exit) => {
+            hatch.leave(Exit::Engine(exit));
             std::future::pending().await
         }
     };
@@ -173,6 +178,26 @@ pub(super) async fn route(
             };
             api::answer(app, &subject, asked, body).await?
         }
+        (path, _) if engineio::is_here(app, path) => {
+            let place = proxied.map(|client| peer.place_of(client));
+            let account = app.rates.account(&subject, client, proxied.is_some());
+            let asked = engineio::Asked {
+                head,
+                subject,
+                client,
+                account,
+                foreign: origin == Origin::Denied,
+                took,
+                place,
+            };
+            return Ok(
+                match engineio::answer(app, peer, asked, body, dress).await {
+                    engineio::Said::Answer(answer) => Reply::Answer(answer),
+                    engineio::Said::Leaves(exit) => Reply::Engine(exit),
+                    engineio::Said::Closes(head, words) => Reply::Says(head, words),
+                },
+            );
+        }
         (path, method) => {
             let Some(list) = channels_of(path) else {
                 return Err(Refusal::new(
@@ -219,7 +244,7 @@ pub(super) async fn route(
                     Reply::Unproven(unproven) => {
                         (unproven.place, unproven.client) = (place, Some(client));
                     }
-                    Reply::Answer(_) | Reply::Says(..) => {}
+                    Reply::Answer(_) | Reply::Says(..) | Reply::Engine(_) => {}
                 }
                 return Ok(reply);
             }

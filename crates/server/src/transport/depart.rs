@@ -65,8 +65,13 @@ pub(crate) enum Judged {
     /// A poll begins to wait.
     Poll(Box<Departure>),
     /// A message is being published.
-    Publishes(Pin<Box<dyn Future<Output = Said> + Send>>),
+    Publishes(Answering),
+    /// A session's packets are waited for.
+    Waits(Answering),
 }
+
+/// An answer on its way.
+pub(crate) type Answering = Pin<Box<dyn Future<Output = Said> + Send>>;
 
 /// A whole answer.
 pub(crate) struct Said {
@@ -305,6 +310,24 @@ pub(crate) fn rest(
         alarm: None,
     });
     tokio::spawn(park::Parked::resting(app, peer, stream, after));
+}
+
+/// Answers with what `future` gives, outside hyper and in a task of its own; then rests.
+/// Where the peer goes before, the future is dropped. `read` is what came behind the request.
+pub(crate) fn wait(
+    app: Arc<App>,
+    peer: Arc<Peer>,
+    stream: Stream,
+    read: &[u8],
+    (future, back): (Answering, &'static Back),
+) {
+    let after = Box::new(park::AfterPoll {
+        kept: read.to_vec(),
+        dress: Dress::default(),
+        back: Some(back),
+        alarm: None,
+    });
+    tokio::spawn(park::Parked::waiting(app, peer, stream, after, future));
 }
 
 /// Attaches what is to be written to `port`, which holds the client's place.

@@ -274,30 +274,29 @@ impl SocketWriter {
         self.listed = Some(listed);
         self
     }
+}
 
-    fn send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let socket = socket2::SockRef::from(&*self.socket);
-        let sent = match slices {
-            // The kernel has less to copy and to check than for a message of parts.
-            [one] => socket.send_with_flags(one, MSG_NOSIGNAL),
-            parts => socket.send_vectored_with_flags(parts, MSG_NOSIGNAL),
-        };
-        match sent {
-            // The runtime must hear that the socket is full, or it would report
-            // it as writable at once. Its own write is tried only where it
-            // believes the socket writable; so its WouldBlock alone says nothing.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.socket.try_write_vectored(slices)
-            }
-            result => result,
-        }
+/// Sends what the socket takes of `slices`, in one call.
+pub(crate) fn send(tcp: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    let socket = socket2::SockRef::from(tcp);
+    let sent = match slices {
+        // The kernel has less to copy and to check than for a message of parts.
+        [one] => socket.send_with_flags(one, MSG_NOSIGNAL),
+        parts => socket.send_vectored_with_flags(parts, MSG_NOSIGNAL),
+    };
+    match sent {
+        // The runtime must hear that the socket is full, or it would report
+        // it as writable at once. Its own write is tried only where it
+        // believes the socket writable; so its WouldBlock alone says nothing.
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => tcp.try_write_vectored(slices),
+        result => result,
     }
 }
 
 impl Writer for SocketWriter {
     fn flush(&mut self, outbox: &mut Outbox) -> Flushed {
         let before = outbox.bytes();
-        let flushed = write_all(outbox, |slices| self.send(slices));
+        let flushed = write_all(outbox, |slices| send(&self.socket, slices));
         if !self.told && outbox.bytes() < before {
             self.told = true;
             self.hold.0.wrote.store(true, Ordering::Release);

@@ -19,8 +19,10 @@ mod rest;
 mod stream;
 mod web_socket;
 
-pub(crate) use depart::{Back, Departure, Judged, Promised, Purpose, Said, depart, promise, rest};
-pub(crate) use link::{Link, PullWriter, Signal};
+pub(crate) use depart::{
+    Answering, Back, Departure, Judged, Promised, Purpose, Said, depart, promise, rest, wait,
+};
+pub(crate) use link::{Link, PullWriter, Signal, send};
 pub(crate) use listed::Listed;
 pub(crate) use prove::{Unproven, prove};
 pub(crate) use stream::{Stream, linger, with_scratch};

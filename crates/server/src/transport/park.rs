@@ -12,7 +12,7 @@ use fanwire_core::error::{Code, Refusal};
 use fanwire_core::hub::{End, Subscriber};
 use tokio::time::Sleep;
 
-use super::depart::{Back, Departure, Judged, attach, refuse};
+use super::depart::{Answering, Back, Departure, Judged, attach, refuse};
 use super::link::Waiting;
 use super::port::Port;
 use super::publishing::Publishing;
@@ -102,6 +102,18 @@ impl Parked {
         Self(State::Resting(Resting::new(app, peer, stream, after)))
     }
 
+    /// A socket whose request is answered by what `future` gives.
+    pub(super) fn waiting(
+        app: Arc<App>,
+        peer: Arc<Peer>,
+        stream: Stream,
+        after: Box<AfterPoll>,
+        future: Answering,
+    ) -> Self {
+        let publishing = Publishing::new(app, peer, stream, after, future);
+        Self(State::Publishing(publishing.waiting()))
+    }
+
     /// A poll.
     pub(super) fn poll(
         app: Arc<App>,
@@ -175,6 +187,10 @@ fn go_on(resting: Resting, next: Next) -> State {
                     State::Over
                 }
             }
+        }
+        (Next::Judged(Judged::Waits(future), behind), _) => {
+            after.kept = behind.into();
+            State::Publishing(Publishing::new(app, peer, stream, after, future).waiting())
         }
         (Next::Http(read), Some(back)) => {
             (back.start)(app, peer, stream, read);

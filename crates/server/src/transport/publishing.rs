@@ -1,6 +1,6 @@
-//! A message that was read without hyper, on its way: published, answered.
+//! A request that was read without hyper, on its way to its answer: a message is
+//! published, a session's packets are waited for.
 
-use std::future::Future;
 use std::io::IoSlice;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,19 +8,22 @@ use std::task::{Context, Poll, ready};
 
 use tokio::time::Sleep;
 
-use super::depart::Said;
+use super::depart::{Answering, Said};
 use super::park::AfterPoll;
 use super::rest::Resting;
-use super::stream::{Stream, linger};
+use super::stream::{Stream, linger, with_scratch};
 use crate::app::{App, Peer};
 
-/// The connection meanwhile. It is not read: the next request can wait.
+/// The connection meanwhile. While a message is published it is not read: the next request
+/// can wait. While something is waited for it is, to see the peer go.
 pub(super) struct Publishing {
     app: Arc<App>,
     peer: Arc<Peer>,
     stream: Stream,
     after: Box<AfterPoll>,
-    future: Pin<Box<dyn Future<Output = Said> + Send>>,
+    future: Answering,
+    /// It may take long.
+    waits: bool,
     /// Once it is known.
     answer: Option<Said>,
     /// Bytes of the answer that the peer has taken.
@@ -46,7 +49,7 @@ impl Publishing {
         peer: Arc<Peer>,
         stream: Stream,
         after: Box<AfterPoll>,
-        future: Pin<Box<dyn Future<Output = Said> + Send>>,
+        future: Answering,
     ) -> Self {
         Self {
             app,
@@ -54,19 +57,31 @@ impl Publishing {
             stream,
             after,
             future,
+            waits: false,
             answer: None,
             taken: 0,
             patience: None,
         }
     }
 
+    /// The same, for something that may take long.
+    #[must_use]
+    pub(super) fn waiting(mut self) -> Self {
+        self.waits = true;
+        self
+    }
+
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Done> {
-        let answer = match &mut self.answer {
-            Some(answer) => answer,
-            none => {
-                let said = ready!(self.future.as_mut().poll(cx));
-                none.insert(said)
+        if self.answer.is_none() {
+            match self.future.as_mut().poll(cx) {
+                Poll::Ready(said) => self.answer = Some(said),
+                // Dropped with the connection, what is waited for hears of it.
+                Poll::Pending if self.waits => return self.poll_gone(cx),
+                Poll::Pending => return Poll::Pending,
             }
+        }
+        let Some(answer) = &self.answer else {
+            return Poll::Pending;
         };
         while self.taken < answer.words.len() {
             let rest = [IoSlice::new(&answer.words[self.taken..])];
@@ -91,6 +106,26 @@ impl Publishing {
             Ok(()) if closes => Done::Closes,
             Ok(()) => Done::Answered,
         })
+    }
+
+    /// Reads what comes behind the request, until the peer is gone.
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<Done> {
+        let (stream, kept) = (&mut self.stream, &mut self.after.kept);
+        // More of it can wait, though then the end is not seen.
+        while kept.len() < self.app.config.http.header_bytes {
+            let read = with_scratch(|buffer| {
+                let read = stream.poll_read(cx, buffer);
+                if let Poll::Ready(Ok(count)) = &read {
+                    kept.extend_from_slice(&buffer[..*count]);
+                }
+                read
+            });
+            match ready!(read) {
+                Ok(0) | Err(_) => return Poll::Ready(Done::Gone),
+                Ok(_) => {}
+            }
+        }
+        Poll::Pending
     }
 
     /// Rests again, where the connection goes on.

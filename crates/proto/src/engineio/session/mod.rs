@@ -19,7 +19,8 @@
 //! GET or POST cut off, a packet that is not understood, or the client's close.
 //! Where the server closes a session whose poll is away, it *lingers* for the
 //! ping time-out, so that the next poll still brings what was queued, and the
-//! close packet.
+//! close packet. Where the client closes it so, it lingers for a second: the two
+//! requests may have crossed, and the poll gets the answer it would have had.
 
 mod beat;
 mod output;
@@ -66,12 +67,17 @@ pub enum Source {
     Ws(WsId),
 }
 
+/// How long a poll may still come that a client sent before it closed.
+const CROSSING: Duration = Duration::from_secs(1);
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Open,
-    /// Closed by the server; the next poll before this time takes leave.
+    /// Closed while no poll waited; the next one before this time takes leave.
     Lingering {
         until: Duration,
+        /// What it is answered with, beside what is left for it.
+        idle: Idle,
     },
     Gone,
 }
@@ -124,6 +130,12 @@ impl Session {
         }
     }
 
+    /// Whether the session lives, or lived to its end, on this WebSocket.
+    #[must_use]
+    pub fn is_live(&self, id: WsId) -> bool {
+        self.live == Some(id)
+    }
+
     /// Whether its application may still send and receive.
     #[must_use]
     pub fn is_open(&self) -> bool {
@@ -145,7 +157,7 @@ impl Session {
                 let beat = self.beat.deadline();
                 Some(self.upgrade.map_or(beat, |upgrade| upgrade.until.min(beat)))
             }
-            State::Lingering { until } => Some(until),
+            State::Lingering { until, .. } => Some(until),
             State::Gone => None,
         }
     }
@@ -210,15 +222,23 @@ impl Session {
             self.end(reason, Ending::ByServer, &mut out);
             return out;
         }
+        self.linger(
+            now + self.config.ping_timeout,
+            Idle::Close,
+            reason,
+            &mut out,
+        );
+        out
+    }
+
+    /// Ends the session for the application; a poll may still come.
+    fn linger(&mut self, until: Duration, idle: Idle, reason: Reason, out: &mut Outputs) {
         if let Some(id) = self.post.take() {
             out.push(Output::AnswerPost { id, refused: None });
         }
-        self.drop_candidate(&mut out);
-        self.state = State::Lingering {
-            until: now + self.config.ping_timeout,
-        };
+        self.drop_candidate(out);
+        self.state = State::Lingering { until, idle };
         out.push(Output::Closed(reason));
-        out
     }
 
     fn id(&mut self) -> u32 {
@@ -234,7 +254,7 @@ impl Session {
                 }
                 self.beat(now, out);
             }
-            State::Lingering { until } if until <= now => self.leave(out),
+            State::Lingering { until, .. } if until <= now => self.leave(out),
             _ => {}
         }
     }
@@ -246,6 +266,11 @@ impl Session {
             Packet::Pong { probe: false } => self.beat = Beat::start(&self.config, now),
             // Means nothing here, and harms nothing.
             Packet::Noop | Packet::Upgrade => {}
+            Packet::Close if self.live.is_none() && self.poll.is_none() => {
+                // Its last poll may be on its way by another connection.
+                let until = now + self.config.ping_timeout.min(CROSSING);
+                self.linger(until, Idle::Noop, Reason::TransportClose, out);
+            }
             Packet::Close => self.end(Reason::TransportClose, Ending::ByClient, out),
             // A ping is the server's to send, as is the handshake; a probe has
             // its place on another transport.

@@ -22,12 +22,12 @@ impl Session {
         self.catch_up(now, &mut out);
         match self.state {
             State::Gone => out.push(Output::RefusePoll(Refusal::SessionUnknown)),
-            State::Lingering { .. } => {
+            State::Lingering { idle, .. } => {
                 let id = PollId(self.id());
                 out.push(Output::ServePoll {
                     id,
                     ping: false,
-                    idle: Idle::Close,
+                    idle,
                 });
                 self.leave(&mut out);
             }

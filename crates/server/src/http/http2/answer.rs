@@ -18,7 +18,7 @@ use hyper::upgrade::OnUpgrade;
 
 use super::super::listen::{self, Reply};
 use super::super::publish::Sent;
-use super::super::{handshake, once, service};
+use super::super::{engineio, handshake, once, service};
 use super::streams::Progress;
 use super::{body, tunnel};
 use crate::answer::{Answer, Dress, json, problem, put_off};
@@ -80,6 +80,21 @@ pub(super) async fn answer(
             tunnel::prove_first(app, peer, stream, *unproven, progress);
             response
         }
+        Reply::Engine(exit) => match *exit {
+            engineio::Exit::Poll(ticket, dress, _) => {
+                whole(ticket.answered(&dress).await, bare, progress).await
+            }
+            engineio::Exit::WebSocket(granted) => {
+                let Some(stream) = stream else {
+                    return whole(problem(&no_websocket()), bare, progress).await;
+                };
+                let mut response =
+                    Response::new(body::Reply::whole(Bytes::new(), progress.clone()));
+                granted.dress().put_on(response.headers_mut());
+                tunnel::engine(app, peer, stream, granted, progress);
+                response
+            }
+        },
         Reply::Departs(departure) => {
             let dress = departure.dress.clone();
             match stay(&app, &peer, *departure, stream, &progress).await {

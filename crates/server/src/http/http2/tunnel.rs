@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::streams::Progress;
 use crate::app::{App, Peer};
+use crate::engineio::{self, Granted};
 use crate::transport::{Promised, Stream, Unproven, linger, prove};
 
 /// Bytes handed to hyper at once, which keeps two such pieces for a peer whose
@@ -110,6 +111,21 @@ pub(super) fn prove_first(
     tokio::spawn(async move {
         if let Some(stream) = arrived(stream, progress).await {
             prove(app, peer, stream, Bytes::new(), unproven);
+        }
+    });
+}
+
+/// The same for a WebSocket of an Engine.IO session.
+pub(super) fn engine(
+    app: Arc<App>,
+    peer: Arc<Peer>,
+    stream: OnUpgrade,
+    granted: Granted,
+    progress: Arc<Progress>,
+) {
+    tokio::spawn(async move {
+        if let Some(stream) = arrived(stream, progress).await {
+            engineio::serve(app, peer, stream, &[], granted.without_head()).await;
         }
     });
 }

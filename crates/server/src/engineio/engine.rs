@@ -1,0 +1,515 @@
+//! One Engine.IO session: who is behind it, its transport, what is said over it.
+//!
+//! `fanwire_proto::engineio::Session` decides; here its decisions are carried out. They are
+//! made under one lock, so that a poll is answered once and by one thing. What is for the
+//! client waits in the [`Outlet`], written there by subscribers of the hub: one of the
+//! session itself, one for each namespace, all in the same shard.
+
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock, Weak};
+use std::task::{Context, Waker};
+
+use bytes::Bytes;
+use fanwire_core::clock::{Clock as _, Instant};
+use fanwire_core::error::Refusal as Refused;
+use fanwire_core::hub::{Attach, End, Kind, ShardId, Start, Subscriber, Writer};
+use fanwire_core::message::Keys;
+use fanwire_core::policy::{Subject, Verb};
+use fanwire_proto::engineio::query::Transport;
+use fanwire_proto::engineio::session::{
+    Config, Control, Output, Outputs, PollId, PostId, Reason as Ended, Session, Source, WsId,
+};
+use fanwire_proto::engineio::{Open, Packet, Refusal, Wire};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::outlet::{OnEnd, Outlet, OutletWriter};
+use super::reason::Reason;
+use super::registry::{Serving, Sid};
+use super::talk::{Host, Talk};
+use crate::app::App;
+use crate::clock::connection_id;
+use crate::dialect::Form;
+use crate::limit::Place;
+use crate::rates::Account;
+
+/// The request that opened a session.
+pub(crate) struct Handshake {
+    /// Who sent it, as headers or a cookie showed; a namespace's `auth` may say more.
+    pub(crate) subject: Subject,
+    /// The client's address, a believed proxy's word considered.
+    pub(crate) client: IpAddr,
+    /// Who pays for what comes by it.
+    pub(crate) account: Account,
+    /// Its headers, without those that hold secrets.
+    pub(crate) headers: http::HeaderMap,
+    /// Its query, without secrets.
+    pub(crate) query: String,
+}
+
+/// One session. Kept by the registry under its secret sid until it is gone.
+pub(crate) struct Engine {
+    pub(crate) app: Arc<App>,
+    pub(crate) handshake: Handshake,
+    sid: Sid,
+    pub(super) outlet: Arc<Outlet>,
+    core: Mutex<Core>,
+    /// Sends what belongs to no namespace.
+    control: OnceLock<Subscriber>,
+    talk: OnceLock<Arc<dyn Talk>>,
+    /// The next deadline may have come nearer.
+    sooner: Notify,
+    me: Weak<Self>,
+}
+
+/// What is decided under one lock.
+struct Core {
+    session: Session,
+    poll: Option<WaitingPoll>,
+    /// What became of the POST under way.
+    post: Option<(PostId, Option<Option<Refusal>>)>,
+    /// Packets for the WebSocket that only tries.
+    says: Vec<(WsId, Control)>,
+    /// That one is to close.
+    drops: Option<WsId>,
+    /// Of the WebSocket's task.
+    waker: Option<Waker>,
+    /// How the session's own subscriber ended.
+    end: Option<End>,
+    /// Held while the session lives on polls: a WebSocket has a place of its own.
+    place: Option<Place>,
+}
+
+struct WaitingPoll {
+    id: PollId,
+    answer: Option<Control>,
+    waker: Option<Waker>,
+}
+
+/// What is left to do once the lock is released.
+#[derive(Default)]
+struct Left {
+    /// For whoever gave the input.
+    next: Option<Output>,
+    closed: Option<Ended>,
+    /// The WebSocket that the session lives on is to close.
+    closes: bool,
+    gone: bool,
+    /// Packets for that WebSocket.
+    sends: Vec<Control>,
+}
+
+/// How a session begins.
+pub(crate) enum Opening {
+    /// By a poll; the place is its client's, where places are counted.
+    Polling(Option<Place>),
+    /// By a WebSocket, whose answer has this head.
+    WebSocket(Bytes),
+}
+
+impl Engine {
+    /// Opens a session.
+    ///
+    /// # Errors
+    /// What the hub refuses with: the server shuts down.
+    pub(crate) fn open(
+        app: &Arc<App>,
+        handshake: Handshake,
+        sid: Sid,
+        opening: Opening,
+        host: &dyn Host,
+    ) -> Result<(Arc<Self>, Option<WsId>), Refused> {
+        let settings = &app.config.socketio;
+        let config = Config {
+            ping_interval: settings.ping_interval,
+            ping_timeout: settings.ping_timeout,
+            upgrade_timeout: settings.upgrade_timeout,
+        };
+        let now = app.clock.now();
+        let (session, live, place, head) = match opening {
+            Opening::Polling(place) => (Session::polling(config, now), None, place, None),
+            Opening::WebSocket(head) => {
+                let (session, id) = Session::websocket(config, now);
+                (session, Some(id), None, Some(head))
+            }
+        };
+        let engine = Arc::new_cyclic(|me| Self {
+            app: app.clone(),
+            handshake,
+            sid,
+            outlet: Arc::default(),
+            core: Mutex::new(Core {
+                session,
+                poll: None,
+                post: None,
+                says: Vec::new(),
+                drops: None,
+                waker: None,
+                end: None,
+                place,
+            }),
+            control: OnceLock::new(),
+            talk: OnceLock::new(),
+            sooner: Notify::new(),
+            me: me.clone(),
+        });
+        Serving::of(app).engines.keep(&engine.sid, engine.clone());
+        let opened = Self::begin(app, &engine, head, host);
+        if let Err(refusal) = opened {
+            Serving::of(app).engines.forget(&engine.sid);
+            return Err(refusal);
+        }
+        tokio::spawn(engine.clone().keep_time());
+        Ok((engine, live))
+    }
+
+    /// Attaches the session's own subscriber and begins what is said.
+    fn begin(
+        app: &Arc<App>,
+        engine: &Arc<Self>,
+        head: Option<Bytes>,
+        host: &dyn Host,
+    ) -> Result<(), Refused> {
+        let preface = head.map_or_else(Bytes::new, |head| engine.greeting(&head));
+        let me = engine.me.clone();
+        let on_end = Box::new(move |end| {
+            if let Some(engine) = me.upgrade() {
+                engine.on_end(end);
+            }
+        });
+        let subject = engine.handshake.subject.clone();
+        let control = app.hub.attach(Attach {
+            permit: app.door.give(subject, Verb::Subscribe, Keys::new())?,
+            start: Start::Latest,
+            form: Form::EngineIo.id(),
+            preface,
+            kind: Kind::Stream,
+            conn: connection_id(),
+            writer: Box::new(OutletWriter::new(&engine.outlet, on_end)),
+            heartbeat: None,
+            shard: None,
+            since: Default::default(),
+        })?;
+        // Both are set once, here.
+        let _ = engine.control.set(control);
+        let _ = engine.talk.set(host.opened(engine));
+        Ok(())
+    }
+
+    /// The answer's head and the first packet, as a WebSocket begins.
+    fn greeting(&self, head: &[u8]) -> Bytes {
+        let mut words = head.to_vec();
+        Wire::WebSocket.text(&mut words, |out| self.hello(false).write(out));
+        words.into()
+    }
+
+    /// The first packet.
+    pub(crate) fn hello(&self, upgrade: bool) -> Open<'_> {
+        let settings = &self.app.config.socketio;
+        Open {
+            sid: self.sid.as_str(),
+            upgrade,
+            ping_interval: settings.ping_interval,
+            ping_timeout: settings.ping_timeout,
+            max_payload: settings.max_payload,
+        }
+    }
+
+    /// Sends a finished unit (WebSocket frames, unmasked: text packets as text frames,
+    /// attachments as binary ones; a polling answer is made of them) that belongs to no
+    /// namespace: a refusal to connect, a disconnect.
+    pub(crate) fn send(&self, unit: Bytes) {
+        if let Some(control) = self.control.get() {
+            control.send(unit);
+        }
+    }
+
+    /// What a namespace's subscriber writes to; how it ends is told to `on_end`, from
+    /// within the shard's turn, so briefly. All of a session's subscribers are in the
+    /// shard that [`Engine::shard`] names.
+    pub(crate) fn writer(&self, on_end: OnEnd) -> Box<dyn Writer> {
+        Box::new(OutletWriter::new(&self.outlet, on_end))
+    }
+
+    /// The shard of all its subscribers.
+    pub(crate) fn shard(&self) -> Option<ShardId> {
+        self.control.get().map(Subscriber::shard)
+    }
+
+    /// Ends the session: for those above at once, for the peer politely. The first
+    /// reason counts.
+    pub(crate) fn close(&self, reason: Reason) {
+        let reason = match reason {
+            Reason::ServerShuttingDown => Ended::ServerShuttingDown,
+            Reason::PingTimeout => Ended::PingTimeout,
+            Reason::TransportClose | Reason::ClientNamespaceDisconnect => Ended::TransportClose,
+            Reason::TransportError => Ended::TransportError,
+            Reason::Parse => Ended::ParseError,
+            Reason::ForcedClose | Reason::ServerNamespaceDisconnect => Ended::ForcedClose,
+            Reason::ForcedServerClose => Ended::ForcedServerClose,
+        };
+        self.input(|session, now| session.close(now, reason));
+    }
+
+    /// Which transport it lives on.
+    pub(crate) fn transport(&self) -> Transport {
+        self.core.lock().session.transport()
+    }
+
+    /// Its subscribers may write again.
+    pub(super) fn writable(&self) {
+        if let Some(talk) = self.talk.get() {
+            talk.writable();
+        }
+        if let Some(control) = self.control.get() {
+            control.writable();
+        }
+    }
+
+    pub(crate) fn talk(&self) -> Option<&Arc<dyn Talk>> {
+        self.talk.get()
+    }
+
+    pub(super) fn pong(&self, unit: Bytes) {
+        if let Some(control) = self.control.get() {
+            control.pong(unit);
+        }
+    }
+
+    /// Ends the session's own subscriber, and so its WebSocket.
+    pub(super) fn end(&self, end: End) {
+        if let Some(control) = self.control.get() {
+            control.end(end);
+        }
+    }
+
+    fn now(&self) -> Instant {
+        self.app.clock.now()
+    }
+
+    /// Gives the session an input, carries out what follows, and returns what is the
+    /// caller's to do.
+    pub(crate) fn input(
+        &self,
+        work: impl FnOnce(&mut Session, Instant) -> Outputs,
+    ) -> Option<Output> {
+        let left = {
+            let mut core = self.core.lock();
+            let before = core.session.next_deadline();
+            let outputs = work(&mut core.session, self.now());
+            let left = self.carry(&mut core, outputs);
+            if core.session.next_deadline() < before {
+                self.sooner.notify_one();
+            }
+            left
+        };
+        self.finish(left)
+    }
+
+    /// A packet came. True where it is a message for the application.
+    pub(crate) fn packet(&self, from: Source, packet: &Packet<'_>) -> bool {
+        let next = self.input(|session, now| session.packet(now, from, packet));
+        matches!(next, Some(Output::Deliver))
+    }
+
+    fn carry(&self, core: &mut Core, outputs: Outputs) -> Left {
+        let mut left = Left::default();
+        let mut more = Some(outputs);
+        while let Some(outputs) = more.take() {
+            for output in outputs {
+                match output {
+                    Output::AnswerPoll { id, with } => match &mut core.poll {
+                        Some(poll) if poll.id == id && poll.answer.is_none() => {
+                            poll.answer = Some(with);
+                            wake(poll.waker.take());
+                        }
+                        _ if with == Control::Ping => {
+                            more = Some(core.session.unsent(self.now()));
+                        }
+                        _ => {}
+                    },
+                    Output::AnswerPost { id, refused } => core.post = Some((id, Some(refused))),
+                    Output::SendWs { id, packet } if core.session.is_live(id) => {
+                        left.sends.push(packet);
+                    }
+                    Output::SendWs { id, packet } => {
+                        core.says.push((id, packet));
+                        wake(core.waker.take());
+                    }
+                    Output::CloseWs { id, .. } if core.session.is_live(id) => left.closes = true,
+                    Output::CloseWs { id, .. } => {
+                        core.drops = Some(id);
+                        wake(core.waker.take());
+                    }
+                    Output::Closed(reason) => left.closed = Some(reason),
+                    Output::Gone => {
+                        left.gone = true;
+                        core.place = None;
+                    }
+                    Output::ServePoll { id, .. } => {
+                        // From here on it can be answered.
+                        core.poll = Some(WaitingPoll {
+                            id,
+                            answer: None,
+                            waker: None,
+                        });
+                        left.next = Some(output);
+                    }
+                    next => left.next = Some(next),
+                }
+            }
+        }
+        left
+    }
+
+    /// Does what is not done under the lock.
+    fn finish(&self, left: Left) -> Option<Output> {
+        for packet in left.sends {
+            let mut unit = Vec::with_capacity(8);
+            Wire::WebSocket.text(&mut unit, |out| {
+                out.extend_from_slice(packet.text().as_bytes())
+            });
+            self.send(unit.into());
+        }
+        if let Some(reason) = left.closed {
+            tracing::debug!(client = %self.handshake.client, reason = reason.as_str(), "session closed");
+            // Those above first: what they still say stands before the last word.
+            if let Some(talk) = self.talk.get() {
+                talk.closed(reason.into());
+            }
+        }
+        if left.closes {
+            self.end(End::Close(1000, String::new()));
+        }
+        if left.gone {
+            Serving::of(&self.app).engines.forget(&self.sid);
+            self.sooner.notify_one();
+        }
+        left.next
+    }
+
+    /// The session's own subscriber is gone.
+    fn on_end(&self, end: End) {
+        let reason = match &end {
+            End::Shutdown => Ended::ServerShuttingDown,
+            End::Close(..) | End::Refused(_) => Ended::ForcedServerClose,
+            _ => Ended::TransportError,
+        };
+        // Nothing goes out behind its last words.
+        self.outlet.close();
+        let waker = {
+            let mut core = self.core.lock();
+            core.end = Some(end);
+            core.waker.take()
+        };
+        wake(waker);
+        // Told from within a shard's turn: the rest is done elsewhere.
+        if let Some(engine) = self.me.upgrade() {
+            tokio::spawn(async move {
+                engine.input(|session, now| session.close(now, reason));
+            });
+        }
+    }
+
+    /// Pings and times out, for as long as the session lasts.
+    async fn keep_time(self: Arc<Self>) {
+        loop {
+            let deadline = self.core.lock().session.next_deadline();
+            let Some(deadline) = deadline else {
+                return;
+            };
+            let at = self.app.clock.deadline(deadline);
+            tokio::select! {
+                () = tokio::time::sleep_until(at) => {
+                    self.input(|session, now| session.tick(now));
+                }
+                () = self.sooner.notified() => {}
+            }
+        }
+    }
+}
+
+/// What a poll sees.
+impl Engine {
+    /// What this poll is answered with by the session itself; else whether `take` finds
+    /// something for it, under the lock, so that it is answered by one of both.
+    pub(super) fn answer_of<T>(
+        &self,
+        id: PollId,
+        cx: &Context<'_>,
+        take: impl FnOnce() -> Option<T>,
+    ) -> Option<Result<T, Control>> {
+        let left;
+        let taken = {
+            let mut core = self.core.lock();
+            let Some(poll) = core.poll.as_mut().filter(|poll| poll.id == id) else {
+                // Nobody else will answer it.
+                return Some(Err(Control::Close));
+            };
+            if let Some(answer) = poll.answer {
+                core.poll = None;
+                return Some(Err(answer));
+            }
+            let Some(taken) = take() else {
+                if let Some(poll) = core.poll.as_mut().filter(|poll| poll.id == id) {
+                    poll.waker = Some(cx.waker().clone());
+                }
+                return None;
+            };
+            core.poll = None;
+            let outputs = core.session.poll_answered(self.now(), id);
+            left = self.carry(&mut core, outputs);
+            taken
+        };
+        self.finish(left);
+        Some(Ok(taken))
+    }
+
+    /// What became of a POST, if that is decided.
+    pub(crate) fn outcome_of(&self, id: PostId) -> Option<Option<Refusal>> {
+        let core = self.core.lock();
+        core.post
+            .as_ref()
+            .filter(|(of, _)| *of == id)
+            .and_then(|(_, outcome)| *outcome)
+    }
+}
+
+/// What a WebSocket's task sees.
+pub(super) struct Seen {
+    /// Packets to write: it only tries.
+    pub(super) says: Vec<Control>,
+    /// It is to close: it only tried.
+    pub(super) drops: bool,
+    /// The session's own subscriber is gone.
+    pub(super) end: Option<End>,
+}
+
+impl Engine {
+    /// Keeps the waker of a WebSocket's task, and says what there is to do for it.
+    pub(super) fn look(&self, id: WsId, cx: &Context<'_>) -> Seen {
+        let mut core = self.core.lock();
+        match &mut core.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        let says = core.says.extract_if(.., |(of, _)| *of == id);
+        let says = says.map(|(_, packet)| packet).collect();
+        Seen {
+            says,
+            drops: core.drops.take_if(|of| *of == id).is_some(),
+            end: core.end.clone(),
+        }
+    }
+
+    /// The session has moved to a WebSocket, whose place counts from now on.
+    pub(super) fn moved(&self) {
+        self.core.lock().place = None;
+    }
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}

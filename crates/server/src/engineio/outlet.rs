@@ -1,0 +1,392 @@
+//! Where all of a session's subscribers write: one transport, at first a queue that polls
+//! are answered from, after an upgrade a WebSocket.
+//!
+//! All of them are in one shard, which writes for one after the other. What they hand
+//! over are whole units of WebSocket frames, whatever the transport: a poll's answer is
+//! made of them, so that an upgrade has nothing to translate.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::{Buf as _, Bytes};
+use fanwire_core::clock::Instant;
+use fanwire_core::hub::{End, Flushed, Outbox, Writer, write_all};
+use parking_lot::Mutex;
+use tokio::net::TcpStream;
+
+use crate::transport::{Stream, send};
+
+/// Bytes that are held for the peer; one unit more may begin below it.
+const HELD: usize = 64 * 1024;
+
+/// Units that one call writes.
+const BATCH: usize = 64;
+
+/// Who of a session's subscribers writes.
+type Who = u32;
+
+/// What a subscriber's end is told to.
+pub(crate) type OnEnd = Box<dyn FnOnce(End) + Send>;
+
+/// Shared by a session's writers and whoever serves its transport.
+#[derive(Default)]
+pub(crate) struct Outlet(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    way: Way,
+    /// Units for the peer, and whose they are.
+    held: VecDeque<(Who, Bytes)>,
+    /// Bytes of them.
+    bytes: usize,
+    /// The first of them has been written in part.
+    cut: bool,
+    /// A unit of this writer stands half-written on the socket, the rest in its outbox.
+    half: Option<Who>,
+    /// A writer found no room.
+    waiting: bool,
+    /// Of whoever serves the transport.
+    waker: Option<Waker>,
+    next: Who,
+    closed: bool,
+}
+
+/// How bytes leave.
+#[derive(Default)]
+enum Way {
+    /// Whoever serves the transport takes them from here.
+    #[default]
+    Held,
+    /// The shard writes to the socket.
+    Socket(Arc<TcpStream>),
+}
+
+impl Outlet {
+    /// The shard writes to this socket from now on; what is held goes first.
+    pub(super) fn write_to(&self, socket: Arc<TcpStream>) {
+        let mut state = self.0.lock();
+        state.way = Way::Socket(socket);
+        // Who found no room finds some now.
+        state.waiting = true;
+        wake(state.waker.take());
+    }
+
+    /// Takes all that is held, and whether writers are to be told of room. Ready where
+    /// there is something.
+    pub(super) fn poll_take(&self, cx: &Context<'_>) -> Poll<(Vec<Bytes>, bool)> {
+        let mut state = self.0.lock();
+        if state.held.is_empty() {
+            keep(&mut state.waker, cx);
+            return Poll::Pending;
+        }
+        state.bytes = 0;
+        state.cut = false;
+        let units = state.held.drain(..).map(|(_, unit)| unit).collect();
+        Poll::Ready((units, std::mem::take(&mut state.waiting)))
+    }
+
+    /// True where nothing waits for the peer here.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.lock().held.is_empty()
+    }
+
+    /// Writes what is held to `stream`. Ready where a writer waits and there is room,
+    /// or the peer is gone.
+    pub(super) fn poll_drain(
+        &self,
+        cx: &mut Context<'_>,
+        stream: &mut Stream,
+    ) -> Poll<io::Result<()>> {
+        let mut guard = self.0.lock();
+        let state = &mut *guard;
+        keep(&mut state.waker, cx);
+        while !state.held.is_empty() {
+            let taken = ready!(state.write_held(|slices| stream.poll_write(cx, slices)))?;
+            if taken == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            state.advance(taken);
+        }
+        if let (Way::Socket(_), Stream::Tcp(socket)) = (&state.way, &*stream) {
+            // The shard writes; it waits for the socket, here.
+            if !state.waiting {
+                return Poll::Pending;
+            }
+            ready!(socket.poll_write_ready(cx))?;
+            state.waiting = false;
+            return Poll::Ready(Ok(()));
+        }
+        ready!(stream.poll_flush(cx))?;
+        match std::mem::take(&mut state.waiting) {
+            true => Poll::Ready(Ok(())),
+            false => Poll::Pending,
+        }
+    }
+
+    /// Takes nothing more. What is held still goes out.
+    pub(super) fn close(&self) {
+        let waker = {
+            let mut state = self.0.lock();
+            state.closed = true;
+            state.waker.take()
+        };
+        wake(waker);
+    }
+}
+
+impl State {
+    /// Hands the units held to `write`.
+    fn write_held<T>(&self, write: impl FnOnce(&[IoSlice<'_>]) -> T) -> T {
+        let mut slices = [IoSlice::new(&[]); BATCH];
+        let mut count = 0;
+        for (slice, (_, unit)) in slices.iter_mut().zip(&self.held) {
+            *slice = IoSlice::new(unit);
+            count += 1;
+        }
+        write(&slices[..count])
+    }
+
+    fn advance(&mut self, mut taken: usize) {
+        self.bytes -= taken;
+        while let Some((_, unit)) = self.held.front_mut() {
+            if taken < unit.len() {
+                self.cut |= taken > 0;
+                unit.advance(taken);
+                return;
+            }
+            taken -= unit.len();
+            self.cut = false;
+            self.held.pop_front();
+        }
+    }
+
+    /// Moves whole units here while there is room.
+    fn hold(&mut self, who: Who, outbox: &mut Outbox) -> Flushed {
+        while !outbox.is_empty() {
+            if self.bytes >= HELD {
+                self.waiting = true;
+                return Flushed::Blocked;
+            }
+            if let Some(unit) = outbox.pop() {
+                self.bytes += unit.len();
+                self.held.push_back((who, unit));
+            }
+        }
+        Flushed::All
+    }
+
+    /// Writes to the socket: what is held, then the outbox.
+    fn write(&mut self, who: Who, outbox: &mut Outbox, socket: &TcpStream) -> Flushed {
+        if self.half.is_some_and(|half| half != who) {
+            self.waiting = true;
+            return Flushed::Blocked;
+        }
+        while !self.held.is_empty() {
+            match self.write_held(|slices| send(socket, slices)) {
+                Ok(0) => return Flushed::Gone,
+                Ok(taken) => self.advance(taken),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.waiting = true;
+                    return Flushed::Blocked;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return Flushed::Gone,
+            }
+        }
+        let flushed = write_all(outbox, |slices| send(socket, slices));
+        self.half = outbox.is_partial().then_some(who);
+        self.waiting |= flushed == Flushed::Blocked;
+        flushed
+    }
+}
+
+fn keep(slot: &mut Option<Waker>, cx: &Context<'_>) {
+    match slot {
+        Some(waker) => waker.clone_from(cx.waker()),
+        none => *none = Some(cx.waker().clone()),
+    }
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+/// One subscriber's hold on its session's transport. However it goes, its end is told.
+pub(super) struct OutletWriter {
+    outlet: Arc<Outlet>,
+    who: Who,
+    on_end: Option<OnEnd>,
+}
+
+impl OutletWriter {
+    pub(super) fn new(outlet: &Arc<Outlet>, on_end: OnEnd) -> Self {
+        let who = {
+            let mut state = outlet.0.lock();
+            state.next += 1;
+            state.next
+        };
+        Self {
+            outlet: outlet.clone(),
+            who,
+            on_end: Some(on_end),
+        }
+    }
+
+    fn tell(&mut self, end: End) {
+        {
+            let mut state = self.outlet.0.lock();
+            // Its rest will never come: nothing behind it could be understood.
+            if state.half == Some(self.who) {
+                state.closed = true;
+            }
+        }
+        if let Some(on_end) = self.on_end.take() {
+            on_end(end);
+        }
+    }
+}
+
+impl Drop for OutletWriter {
+    fn drop(&mut self) {
+        self.tell(End::Gone);
+    }
+}
+
+impl Writer for OutletWriter {
+    fn flush(&mut self, outbox: &mut Outbox) -> Flushed {
+        let (flushed, waker) = {
+            let mut guard = self.outlet.0.lock();
+            let state = &mut *guard;
+            if state.closed {
+                return Flushed::Gone;
+            }
+            let flushed = match &state.way {
+                Way::Held => state.hold(self.who, outbox),
+                Way::Socket(socket) => {
+                    let socket = socket.clone();
+                    state.write(self.who, outbox, &socket)
+                }
+            };
+            let tells = matches!(state.way, Way::Held) || state.waiting;
+            (flushed, state.waker.take_if(|_| tells))
+        };
+        wake(waker);
+        flushed
+    }
+
+    fn withhold(&mut self) -> bool {
+        let mut guard = self.outlet.0.lock();
+        let state = &mut *guard;
+        let first = state.held.front().map(|(who, _)| *who);
+        let cut = state.cut && first == Some(self.who);
+        let who = self.who;
+        let kept = usize::from(cut);
+        let mut index = 0;
+        state.held.retain(|(of, _)| {
+            index += 1;
+            index <= kept || *of != who
+        });
+        state.bytes = state.held.iter().map(|(_, unit)| unit.len()).sum();
+        !cut && state.half.is_none_or(|half| half == who)
+    }
+
+    /// Engine.IO counts pongs itself.
+    fn last_heard(&self) -> Instant {
+        Instant::ZERO
+    }
+
+    fn ended(mut self: Box<Self>, end: End) {
+        self.tell(end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn outbox(units: &[&'static str]) -> Outbox {
+        let mut outbox = Outbox::default();
+        for unit in units {
+            outbox.push(Bytes::from_static(unit.as_bytes()));
+        }
+        outbox
+    }
+
+    fn writer(outlet: &Arc<Outlet>) -> OutletWriter {
+        OutletWriter::new(outlet, Box::new(|_| {}))
+    }
+
+    fn taken(outlet: &Outlet) -> (String, bool) {
+        let cx = &mut Context::from_waker(Waker::noop());
+        match outlet.poll_take(cx) {
+            Poll::Ready((units, room)) => (String::from_utf8(units.concat()).unwrap(), room),
+            Poll::Pending => (String::new(), false),
+        }
+    }
+
+    #[test]
+    fn what_several_write_is_held_in_order_and_within_bounds() {
+        let outlet = Arc::new(Outlet::default());
+        let (mut one, mut two) = (writer(&outlet), writer(&outlet));
+        assert_eq!(one.flush(&mut outbox(&["a", "b"])), Flushed::All);
+        assert_eq!(two.flush(&mut outbox(&["c"])), Flushed::All);
+        assert_eq!(taken(&outlet), ("abc".to_owned(), false));
+        let mut much = Outbox::default();
+        much.push(Bytes::from(vec![b'x'; HELD * 2]));
+        much.push(Bytes::from_static(b"y"));
+        assert_eq!(one.flush(&mut much), Flushed::Blocked);
+        let (text, room) = taken(&outlet);
+        assert_eq!((text.len(), room), (HELD * 2, true));
+        assert_eq!(one.flush(&mut much), Flushed::All);
+        assert_eq!(taken(&outlet), ("y".to_owned(), false));
+    }
+
+    #[test]
+    fn a14_only_its_own_units_are_withheld() {
+        let outlet = Arc::new(Outlet::default());
+        let (mut one, mut two) = (writer(&outlet), writer(&outlet));
+        one.flush(&mut outbox(&["a", "b"]));
+        two.flush(&mut outbox(&["c"]));
+        assert!(one.withhold());
+        assert_eq!(taken(&outlet).0, "c");
+    }
+
+    #[tokio::test]
+    async fn half_a_unit_keeps_others_waiting_until_its_rest_is_out() {
+        use tokio::io::AsyncReadExt as _;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap());
+        let (client, server) = tokio::join!(client, listener.accept());
+        let (mut client, server) = (client.unwrap(), Arc::new(server.unwrap().0));
+        let outlet = Arc::new(Outlet::default());
+        let (mut one, mut two) = (writer(&outlet), writer(&outlet));
+        one.flush(&mut outbox(&["first"]));
+        outlet.write_to(server.clone());
+        let mut much = Outbox::default();
+        much.push(Bytes::from(vec![b'x'; 64 << 20]));
+        assert_eq!(one.flush(&mut much), Flushed::Blocked);
+        assert!(much.is_partial());
+        let mut small = outbox(&["last"]);
+        assert_eq!(two.flush(&mut small), Flushed::Blocked);
+        let reading = tokio::spawn(async move {
+            let mut all = Vec::new();
+            client.read_to_end(&mut all).await.unwrap();
+            all
+        });
+        while one.flush(&mut much) == Flushed::Blocked {
+            server.writable().await.unwrap();
+        }
+        while two.flush(&mut small) == Flushed::Blocked {
+            server.writable().await.unwrap();
+        }
+        drop((outlet, one, two, server));
+        let all = reading.await.unwrap();
+        assert!(all.starts_with(b"firstxx") && all.ends_with(b"xxlast"));
+        assert_eq!(all.len(), (64 << 20) + 9);
+    }
+}

@@ -1,0 +1,437 @@
+//! A session's WebSocket: one that it was opened by, or one that it moves to.
+//!
+//! The task reads, and writes only what the shard does not: everything in pull mode, and
+//! the few packets of a probe.
+
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::io::IoSlice;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::{Buf as _, Bytes};
+use fanwire_core::clock::Clock as _;
+use fanwire_core::hub::End;
+use fanwire_proto::engineio::session::{Output, Source, WsId};
+use fanwire_proto::engineio::{Packet, Wire};
+use fanwire_proto::ws::{CloseCode, Decoder, Event, Limits, Opcode, Role, close_frame, frame};
+use tokio::time::Sleep;
+
+use super::engine::Engine;
+use crate::answer::Dress;
+use crate::app::{App, Peer};
+use crate::limit::Place;
+use crate::rates::Payer;
+use crate::transport::{Stream, linger, with_scratch};
+
+/// A WebSocket whose handshake was granted.
+pub(crate) struct Granted {
+    told: Told,
+    /// The 101 that has still to go out, where the session moves to it, perhaps; none where
+    /// the session was opened by it and writes that itself.
+    head: Option<Bytes>,
+    dress: Dress,
+    /// The place of the client for whom a proxy sent the request.
+    place: Option<Place>,
+}
+
+impl Granted {
+    /// One that the session was opened by, or with a `head`, one that it may move to.
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        id: WsId,
+        head: Option<Bytes>,
+        dress: Dress,
+        place: Option<Place>,
+    ) -> Self {
+        Self {
+            told: Told {
+                engine,
+                id,
+                done: false,
+            },
+            head,
+            dress,
+            place,
+        }
+    }
+
+    /// What its answer carries.
+    pub(crate) fn dress(&self) -> &Dress {
+        &self.dress
+    }
+
+    /// The same, where HTTP/2 answers.
+    #[must_use]
+    pub(crate) fn without_head(mut self) -> Self {
+        if let Some(head) = &mut self.head {
+            head.clear();
+        }
+        self
+    }
+}
+
+/// Serves a WebSocket to its end. `read` is what came behind the request.
+pub(crate) async fn serve(
+    app: Arc<App>,
+    peer: Arc<Peer>,
+    stream: Stream,
+    read: &[u8],
+    granted: Granted,
+) {
+    let max_payload = app.config.socketio.max_payload;
+    let limits = Limits {
+        // A text packet has its type before it.
+        max_message: max_payload.saturating_add(1),
+        max_fragments: u32::try_from(app.config.ws.max_fragments).unwrap_or(u32::MAX),
+    };
+    let live = granted.head.is_none();
+    let head = granted.head.filter(|head| !head.is_empty());
+    let mut socket = Socket {
+        engine: granted.told.engine.clone(),
+        id: granted.told.id,
+        told: granted.told,
+        stream,
+        live,
+        pull: app.config.debug.force_pull,
+        decoder: Decoder::new(Role::Server, limits),
+        unread: read.to_vec(),
+        out: head.into_iter().collect(),
+        assembly: None,
+        closing: None,
+        peer_closed: false,
+        peer,
+        app,
+    };
+    if socket.live {
+        socket.begin();
+    }
+    let farewell = poll_fn(|cx| socket.poll(cx)).await;
+    let wait = socket.app.config.ws.close_wait;
+    if farewell {
+        if !socket.peer_closed {
+            let echo = poll_fn(|cx| socket.poll_echo(cx));
+            // No echo in time is a peer that will not send one.
+            let _ = tokio::time::timeout(wait, echo).await;
+        }
+        let Socket {
+            stream, told, peer, ..
+        } = socket;
+        drop(told);
+        linger(stream, wait).await;
+        drop(peer);
+    }
+    drop(granted.place);
+}
+
+/// Tells the session that its WebSocket is gone, however its task ends, unless it knows.
+struct Told {
+    engine: Arc<Engine>,
+    id: WsId,
+    done: bool,
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if !self.done {
+            let id = self.id;
+            self.engine.input(|session, now| session.ws_failed(now, id));
+        }
+    }
+}
+
+struct Socket {
+    app: Arc<App>,
+    peer: Arc<Peer>,
+    engine: Arc<Engine>,
+    id: WsId,
+    told: Told,
+    stream: Stream,
+    /// The session lives on it.
+    live: bool,
+    pull: bool,
+    decoder: Decoder,
+    /// Read, but not decoded yet, because there is no room above.
+    unread: Vec<u8>,
+    /// While it only tries: what is to be written here.
+    out: VecDeque<Bytes>,
+    /// Runs while a message has begun and not ended.
+    assembly: Option<Pin<Box<Sleep>>>,
+    /// Bounds the time for last words.
+    closing: Option<Pin<Box<Sleep>>>,
+    peer_closed: bool,
+}
+
+impl Socket {
+    /// The session lives on this socket from now on.
+    fn begin(&mut self) {
+        self.live = true;
+        if let Stream::Tcp(socket) = &self.stream
+            && !self.pull
+        {
+            self.engine.outlet.write_to(socket.clone());
+        }
+        self.engine.moved();
+        self.engine.writable();
+    }
+
+    /// Ready at the end; true where a close frame went out.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        loop {
+            let seen = self.engine.look(self.id, cx);
+            for packet in seen.says {
+                self.say(packet.text());
+            }
+            if seen.drops {
+                self.farewell(1000, "");
+            }
+            // What was handed over before the end goes out before the end counts.
+            match self.poll_out(cx) {
+                Poll::Ready(true) => continue,
+                Poll::Ready(false) => return Poll::Ready(false),
+                Poll::Pending => {}
+            }
+            if self.live
+                && let Some(end) = seen.end
+            {
+                let out = self.engine.outlet.is_empty();
+                if out || matches!(end, End::Gone) {
+                    self.told.done = true;
+                    return Poll::Ready(!matches!(end, End::Gone));
+                }
+            }
+            if let Some(closing) = &mut self.closing {
+                let over = closing.as_mut().poll(cx).is_ready();
+                if self.out.is_empty() || over {
+                    return Poll::Ready(!over);
+                }
+                return Poll::Pending;
+            }
+            if let Some(talk) = self.engine.talk()
+                && talk.poll_room(cx).is_pending()
+            {
+                // Not read: that is how a client feels that it is too fast.
+                return Poll::Pending;
+            }
+            if !self.unread.is_empty() {
+                let unread = std::mem::take(&mut self.unread);
+                self.take_in(&unread);
+                continue;
+            }
+            match self.poll_read(cx) {
+                Poll::Ready(true) => continue,
+                Poll::Ready(false) => return Poll::Ready(false),
+                Poll::Pending => {}
+            }
+            std::task::ready!(self.poll_assembly(cx));
+            self.fail(1008, "a message took too long to come");
+        }
+    }
+
+    /// Does the writing that is this side's. Ready: look again, or false, the peer is gone.
+    fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        while let Some(unit) = self.out.front_mut() {
+            match self.stream.poll_write(cx, &[IoSlice::new(unit)]) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(false),
+                Poll::Ready(Ok(taken)) if taken < unit.len() => unit.advance(taken),
+                Poll::Ready(Ok(_)) => {
+                    self.out.pop_front();
+                }
+            }
+        }
+        if !self.live {
+            return match self.stream.poll_flush(cx) {
+                Poll::Ready(Err(_)) => Poll::Ready(false),
+                _ => Poll::Pending,
+            };
+        }
+        match self.engine.outlet.poll_drain(cx, &mut self.stream) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(_)) => Poll::Ready(false),
+            Poll::Ready(Ok(())) => {
+                self.engine.writable();
+                Poll::Ready(true)
+            }
+        }
+    }
+
+    /// Reads once and decodes; false at the end.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        with_scratch(|buffer| {
+            let count = std::task::ready!(self.stream.poll_read(cx, buffer));
+            Poll::Ready(match count {
+                Ok(0) | Err(_) => false,
+                Ok(count) => {
+                    self.take_in(&buffer[..count]);
+                    true
+                }
+            })
+        })
+    }
+
+    fn take_in(&mut self, mut input: &[u8]) {
+        while self.closing.is_none() && !self.told.done {
+            let event = match self.decoder.decode(&mut input) {
+                Ok(Some(event)) => event,
+                Ok(None) => return,
+                Err(broken) => return self.fail(broken.close_code, broken.why),
+            };
+            self.on(event);
+            let waits = self.engine.talk().is_some_and(|talk| talk.is_full());
+            if waits {
+                self.unread = input.to_vec();
+                return;
+            }
+        }
+    }
+
+    fn on(&mut self, event: Event) {
+        if matches!(event, Event::Ping(_) | Event::Pong(_)) {
+            let payer = Payer {
+                buckets: &self.peer.buckets,
+                account: self.engine.handshake.account,
+            };
+            if let Err(refusal) = self.app.rates.controls(payer, self.app.clock.now()) {
+                let code = refusal.code.close().unwrap_or(1008);
+                return self.fail(code, &refusal.to_string());
+            }
+        }
+        match event {
+            Event::Ping(payload) => {
+                let pong = frame(Opcode::Pong, &payload);
+                match self.live {
+                    true => self.engine.pong(pong),
+                    // One at a time: more of them are no probe.
+                    false if self.out.is_empty() => self.out.push_back(pong),
+                    false => {}
+                }
+            }
+            Event::Pong(_) => {}
+            Event::Close(code, _) => {
+                self.peer_closed = true;
+                self.told.done = true;
+                // The same code back; a close without one gets 1000.
+                self.last_word(code.map_or(1000, |code| code.0), "");
+                let id = self.id;
+                self.engine.input(|session, now| session.ws_closed(now, id));
+            }
+            Event::Text(text) => {
+                self.assembly = None;
+                self.on_text(text);
+            }
+            Event::Binary(bytes) => {
+                self.assembly = None;
+                if self
+                    .engine
+                    .packet(Source::Ws(self.id), &Packet::decode_binary(&bytes))
+                {
+                    self.deliver(bytes, true);
+                }
+            }
+        }
+    }
+
+    fn on_text(&mut self, text: Bytes) {
+        let from = Source::Ws(self.id);
+        // The decoder lets nothing pass that is not UTF-8.
+        let packet = std::str::from_utf8(&text).map(Packet::decode_text);
+        let Ok(Ok(packet)) = packet else {
+            return self.malformed();
+        };
+        let next = self
+            .engine
+            .input(|session, now| session.packet(now, from, &packet));
+        match next {
+            Some(Output::Deliver) => self.deliver(text.slice(1..), false),
+            Some(Output::Upgraded(id)) if id == self.id => self.begin(),
+            _ => {}
+        }
+    }
+
+    fn deliver(&mut self, message: Bytes, binary: bool) {
+        let Some(talk) = self.engine.talk() else {
+            return;
+        };
+        let understood = match binary {
+            true => talk.binary(message),
+            false => talk.text(message),
+        };
+        if !understood {
+            self.malformed();
+        }
+    }
+
+    fn malformed(&mut self) {
+        let from = Source::Ws(self.id);
+        self.engine
+            .input(|session, now| session.malformed(now, from));
+    }
+
+    /// The peer broke a rule of WebSocket's own.
+    fn fail(&mut self, code: u16, why: &str) {
+        self.told.done = true;
+        self.last_word(code, why);
+        let id = self.id;
+        self.engine.input(|session, now| session.ws_failed(now, id));
+    }
+
+    /// Closes with this code.
+    fn last_word(&mut self, code: u16, why: &str) {
+        match self.live {
+            true => self.engine.end(End::Close(code, why.to_owned())),
+            false => self.farewell(code, why),
+        }
+    }
+
+    /// Closes a socket that only tried.
+    fn farewell(&mut self, code: u16, why: &str) {
+        if self.live || self.closing.is_some() {
+            return;
+        }
+        self.out.push_back(close_frame(Some(CloseCode(code)), why));
+        let wait = self.app.config.ws.close_wait;
+        self.closing = Some(Box::pin(tokio::time::sleep(wait)));
+    }
+
+    fn say(&mut self, packet: &str) {
+        let mut unit = Vec::with_capacity(16);
+        Wire::WebSocket.text(&mut unit, |out| out.extend_from_slice(packet.as_bytes()));
+        self.out.push_back(unit.into());
+    }
+
+    fn poll_assembly(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.decoder.is_mid_message() {
+            self.assembly = None;
+            return Poll::Pending;
+        }
+        let sleep = self.assembly.get_or_insert_with(|| {
+            Box::pin(tokio::time::sleep(self.app.config.ws.assembly_timeout))
+        });
+        sleep.as_mut().poll(cx)
+    }
+
+    /// Reads until the peer's close frame or its end.
+    fn poll_echo(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let over = with_scratch(|buffer| {
+                let count = std::task::ready!(self.stream.poll_read(cx, buffer)).unwrap_or(0);
+                let mut input = &buffer[..count];
+                if count == 0 {
+                    return Poll::Ready(true);
+                }
+                loop {
+                    match self.decoder.decode(&mut input) {
+                        Ok(Some(Event::Close(..))) | Err(_) => return Poll::Ready(true),
+                        Ok(Some(_)) => {}
+                        Ok(None) => return Poll::Ready(false),
+                    }
+                }
+            });
+            if std::task::ready!(over) {
+                return Poll::Ready(());
+            }
+        }
+    }
+}
