@@ -187,7 +187,7 @@ pub(crate) fn app(
         drivers.push(tokio::spawn(drive_shard(shard, clock.clone())));
     }
     let reload = Arc::new(Reload::new(loader));
-    *reload.fetching.lock() = auth.start();
+    auth.fetch(&mut reload.fetching.lock());
     let mut above = http::Extensions::new();
     above.insert(Serving::at(hosts));
     let app = Arc::new(App {

@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
-use tokio::task::JoinHandle;
 
+use crate::auth::Fetching;
 use crate::config::{Config, Limits, Poll, Problems, Setting, Sse, Ws};
 use crate::limit::Counts;
 
@@ -48,7 +48,7 @@ pub(crate) struct Reload {
     pub(crate) counts: OnceLock<Arc<Counts>>,
     /// Tasks that fetch published keys. They end with the server, or with the
     /// settings that they belong to.
-    pub(crate) fetching: Mutex<Vec<JoinHandle<()>>>,
+    pub(crate) fetching: Mutex<Fetching>,
     /// One at a time.
     pub(crate) busy: Mutex<()>,
 }
@@ -65,7 +65,7 @@ impl Reload {
 
     /// Ends what it started.
     pub(crate) fn end(&self) {
-        self.fetching.lock().iter().for_each(JoinHandle::abort);
+        *self.fetching.lock() = Fetching::default();
     }
 }
 

@@ -1,10 +1,7 @@
 //! Other settings for a server that runs, without dropping a connection.
 
-use tokio::task::JoinHandle;
-
 use crate::access;
 use crate::app::App;
-use crate::auth::Auth;
 use crate::config::{Config, Problem, Problems};
 use crate::reload::{Reloaded, differing, kept};
 
@@ -46,7 +43,8 @@ fn put_in_force(app: &App, wanted: Config) -> Result<Reloaded, Problems> {
     next.validate()?;
     let changed: Vec<_> = differing(old, &next).collect();
     let needs_restart = differing(&next, &wanted).collect();
-    if changed.is_empty() {
+    // Files of public keys may hold others.
+    if changed.is_empty() && app.auth.reads_no_files() {
         return Ok(Reloaded {
             changed,
             needs_restart,
@@ -55,17 +53,9 @@ fn put_in_force(app: &App, wanted: Config) -> Result<Reloaded, Problems> {
     if !app.config.has_room() {
         return Err(wrong("reloaded too often; start the server anew"));
     }
-    let same_issuers = old.issuers == next.issuers && old.tokens == next.tokens;
-    let auth = match same_issuers && app.auth.reads_no_files() {
-        // What was fetched stays known.
-        true => app.auth.with_keys(&next),
-        false => Auth::new(&next).map_err(|why| wrong(why.to_string()))?,
-    };
-    if !same_issuers || !app.auth.reads_no_files() {
-        let begun = auth.start();
-        let ended = std::mem::replace(&mut *app.reload.fetching.lock(), begun);
-        ended.iter().for_each(JoinHandle::abort);
-    }
+    let auth = app.auth.renewed(&next);
+    let auth = auth.map_err(|why| wrong(why.to_string()))?;
+    auth.fetch(&mut app.reload.fetching.lock());
     app.auth.replace(auth);
     app.access.replace(access::Rules::of(&next));
     app.rates.set(&next.rates);

@@ -12,7 +12,7 @@ use jsonwebtoken::jwk::Jwk;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::fetch;
+use super::fetch::{self, Trust};
 use super::token_key::TokenKey;
 
 /// Keys of one issuer, at most; more are left out.
@@ -22,7 +22,7 @@ const MAX_KEYS: usize = 64;
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 
 /// How it is fetched.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pace {
     /// Keys are fetched anew when they are so old.
     pub(crate) refresh: Duration,
@@ -49,6 +49,7 @@ struct Known {
 pub(crate) struct KeySet {
     url: Uri,
     pace: Pace,
+    trust: Arc<Trust>,
     known: watch::Sender<Known>,
     wanted: Notify,
 }
@@ -66,13 +67,19 @@ pub(crate) enum Asked {
 
 impl KeySet {
     /// Nothing yet: [`KeySet::run`] fetches.
-    pub(crate) fn new(url: Uri, pace: Pace) -> Arc<Self> {
+    pub(crate) fn new(url: Uri, pace: Pace, trust: Arc<Trust>) -> Arc<Self> {
         Arc::new(Self {
             url,
             pace,
+            trust,
             known: watch::Sender::default(),
             wanted: Notify::new(),
         })
+    }
+
+    /// Whether it is fetched from here, in this way.
+    pub(crate) fn is_from(&self, url: &Uri, pace: Pace) -> bool {
+        self.url == *url && self.pace == pace
     }
 
     /// The keys now.
@@ -142,7 +149,7 @@ impl KeySet {
     }
 
     async fn fetch(&self) -> Result<Arc<[TokenKey]>, String> {
-        let body = fetch::get(&self.url, self.pace.timeout)
+        let body = fetch::get(&self.url, self.pace.timeout, &self.trust)
             .await
             .map_err(|why| why.to_string())?;
         read(&body)

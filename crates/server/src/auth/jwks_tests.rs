@@ -76,7 +76,7 @@ impl Issuer {
             at_most_every: every,
             timeout: Duration::from_secs(10),
         };
-        let set = KeySet::new(self.url.clone(), pace);
+        let set = KeySet::new(self.url.clone(), pace, Arc::default());
         tokio::spawn(set.clone().run());
         set
     }
@@ -175,8 +175,62 @@ async fn a8_known_keys_serve_on_whatever_the_issuer_answers() {
 #[tokio::test]
 async fn a8_an_issuer_that_hangs_is_given_up_after_the_time_out() {
     let issuer = Issuer::start("").await;
-    let why = fetch::get(&issuer.url, Duration::from_millis(20))
+    let why = fetch::get(&issuer.url, Duration::from_millis(20), &Trust::default())
         .await
         .unwrap_err();
     assert!(why.to_string().contains("no answer within"), "{why}");
+}
+
+/// A configuration whose issuers publish their keys there.
+fn config(issuers: &[(&str, &Issuer)]) -> crate::config::Config {
+    let mut config = crate::config::Config::default();
+    for (name, issuer) in issuers {
+        let entry = crate::config::TokenIssuer {
+            issuer: Some((*name).to_owned()),
+            jwks: Some(issuer.url.to_string()),
+            ..Default::default()
+        };
+        config.issuers.by_name.insert((*name).to_owned(), entry);
+    }
+    config
+}
+
+#[tokio::test]
+async fn a8_a_reload_forgets_no_keys_of_an_issuer_that_is_as_it_was() {
+    use crate::auth::published::{Fetching, Published};
+    let (one, other, third) = (
+        Issuer::start(&ok(&jwks(&["a"]))).await,
+        Issuer::start(&ok(&jwks(&["b"]))).await,
+        Issuer::start(&ok(&jwks(&["c"]))).await,
+    );
+    let mut fetching = Fetching::default();
+    let first = config(&[("one", &one), ("other", &other)]);
+    let before = Published::after(&Published::default(), &first).unwrap();
+    fetching.follow(&before);
+    let (kept, gone) = (before.of("one").unwrap(), before.of("other").unwrap());
+    fetched(&kept, 1).await;
+    fetched(&gone, 1).await;
+
+    // The one is down now; the other publishes elsewhere; something else changed.
+    one.says("");
+    let mut second = config(&[("one", &one), ("other", &third)]);
+    let entry = second.issuers.by_name.get_mut("one").unwrap();
+    entry.audience = vec!["fanwire".to_owned()];
+    let after = Published::after(&before, &second).unwrap();
+    fetching.follow(&after);
+    assert!(Arc::ptr_eq(&kept, &after.of("one").unwrap()));
+    assert_eq!(kids(&kept), ["a"]);
+    let moved = after.of("other").unwrap();
+    fetched(&moved, 1).await;
+    assert_eq!(kids(&moved), ["c"]);
+    // Nothing was asked twice, and whoever is gone is asked no more.
+    assert_eq!((one.asked(), other.asked(), third.asked()), (1, 1, 1));
+    let driven = Arc::strong_count(&gone);
+    drop(before);
+    assert_eq!((driven, Arc::strong_count(&gone)), (2, 1));
+
+    // Another pace is another way of fetching.
+    second.tokens.jwks_timeout = Duration::from_secs(1);
+    let paced = Published::after(&after, &second).unwrap();
+    assert!(!Arc::ptr_eq(&kept, &paced.of("one").unwrap()));
 }

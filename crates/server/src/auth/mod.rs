@@ -5,6 +5,7 @@ mod fetch;
 mod io;
 mod jwks;
 mod keys;
+mod published;
 mod shown;
 mod token;
 mod token_key;
@@ -16,18 +17,18 @@ use std::time::Duration;
 
 use fanwire_core::error::{Code, Refusal};
 use fanwire_core::policy::Subject;
-use http::Uri;
 use http::request::Parts;
-use tokio::task::JoinHandle;
 
 use crate::config::{Config, TokenIssuer};
-use jwks::{Asked, KeySet, Pace};
+use jwks::{Asked, KeySet};
 use keys::Keys;
+use published::Published;
 use shown::{Shown, Way};
 use token::{Bad, Issuer, Tokens};
 
 pub(crate) use claims::Claims;
 pub(crate) use keys::hash;
+pub(crate) use published::Fetching;
 pub(crate) use token::{MAX_TOKEN, Now, decoded, install};
 use token_key::TokenKey;
 
@@ -35,7 +36,8 @@ use token_key::TokenKey;
 #[derive(Debug)]
 pub(crate) struct Auth {
     keys: Keys,
-    tokens: Arc<Tokens>,
+    tokens: Tokens,
+    published: Published,
     /// Public keys came from files, which may have changed since.
     from_files: bool,
     /// The cookie that may hold a token; empty: none.
@@ -58,15 +60,30 @@ impl Auth {
     /// # Errors
     /// A file that cannot be read or holds no public key, named.
     pub(crate) fn new(config: &Config) -> std_io::Result<Self> {
+        Self::after(&Published::default(), config)
+    }
+
+    /// By another configuration. Reads the files again; of issuers that publish
+    /// their keys where they did, what was fetched stays known.
+    ///
+    /// # Errors
+    /// As [`Auth::new`].
+    pub(crate) fn renewed(&self, config: &Config) -> std_io::Result<Self> {
+        Self::after(&self.published, config)
+    }
+
+    fn after(before: &Published, config: &Config) -> std_io::Result<Self> {
+        let published = Published::after(before, config).map_err(std_io::Error::other)?;
         let keys = config.access.api_keys.iter();
         let issuers = config.issuers.by_name.iter();
         let issuers = issuers.map(|(name, issuer)| {
-            let built = build(issuer, &config.tokens);
+            let built = build(issuer, published.of(name));
             built.map_err(|why| std_io::Error::other(format!("issuers.{name}: {why}")))
         });
         Ok(Self {
             keys: Keys::new(keys.map(|(name, secret)| (name.as_str(), secret))),
-            tokens: Arc::new(Tokens::new(issuers.collect::<std_io::Result<_>>()?)),
+            tokens: Tokens::new(issuers.collect::<std_io::Result<_>>()?),
+            published,
             from_files: config
                 .issuers
                 .by_name
@@ -82,23 +99,10 @@ impl Auth {
         !self.from_files
     }
 
-    /// The same issuers, with all that is known of them, and the API keys of
-    /// `config`.
-    pub(crate) fn with_keys(&self, config: &Config) -> Self {
-        let keys = config.access.api_keys.iter();
-        Self {
-            keys: Keys::new(keys.map(|(name, secret)| (name.as_str(), secret))),
-            tokens: self.tokens.clone(),
-            from_files: self.from_files,
-            cookie: self.cookie.clone(),
-            in_url: self.in_url,
-        }
-    }
-
-    /// Starts fetching the keys that issuers publish, for as long as the tasks live.
-    pub(crate) fn start(&self) -> Vec<JoinHandle<()>> {
-        let sets = self.tokens.published();
-        sets.map(|set| tokio::spawn(set.run())).collect()
+    /// Has the keys that issuers publish fetched, and no others, for as long as
+    /// `fetching` lives.
+    pub(crate) fn fetch(&self, fetching: &mut Fetching) {
+        fetching.follow(&self.published);
     }
 
     /// Who sent this request, `now`. Without any proof it is
@@ -184,7 +188,7 @@ fn unknown_key() -> Refusal {
     )
 }
 
-fn build(issuer: &TokenIssuer, tokens: &crate::config::Tokens) -> Result<Issuer, String> {
+fn build(issuer: &TokenIssuer, published: Option<Arc<KeySet>>) -> Result<Issuer, String> {
     let mut keys = Vec::new();
     if let Some(secret) = &issuer.secret {
         keys.push(TokenKey::secret(None, secret.expose().as_bytes())?);
@@ -194,21 +198,12 @@ fn build(issuer: &TokenIssuer, tokens: &crate::config::Tokens) -> Result<Issuer,
         let pem = std::fs::read(&path).map_err(|why| told(&why))?;
         keys.push(TokenKey::pem(kid, &pem).map_err(|why| told(&why))?);
     }
-    let pace = Pace {
-        refresh: tokens.jwks_refresh,
-        at_most_every: tokens.jwks_at_most_every,
-        timeout: tokens.jwks_timeout,
-    };
-    let published = issuer.jwks.as_ref().map(|url| {
-        let url: Uri = url.parse().map_err(|_| "jwks is not a URL")?;
-        Ok::<_, &str>(KeySet::new(url, pace))
-    });
     Ok(Issuer {
         name: issuer.issuer.clone(),
         audience: issuer.audience.clone(),
         require_exp: issuer.require_exp,
         leeway: issuer.leeway.min(Duration::from_secs(30)),
         keys,
-        published: published.transpose()?,
+        published,
     })
 }

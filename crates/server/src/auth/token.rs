@@ -163,13 +163,6 @@ impl Tokens {
         self.issuers.is_empty()
     }
 
-    /// All keys that issuers publish.
-    pub(crate) fn published(&self) -> impl Iterator<Item = Arc<KeySet>> {
-        self.issuers
-            .iter()
-            .filter_map(|issuer| issuer.published.clone())
-    }
-
     /// Where the keys of this token's issuer are published. The token says whose it
     /// is, and nothing more is believed of it.
     pub(crate) fn key_set(&self, token: &str) -> Option<&Arc<KeySet>> {

@@ -8,7 +8,7 @@ use fanwire_core::key::Key;
 use fanwire_core::message::Keys;
 use fanwire_core::policy::{Door, Subject, Verb};
 
-use crate::auth::{Auth, Now};
+use crate::auth::{Auth, Fetching, Now};
 use crate::clock::SystemClock;
 use crate::config::Config;
 
@@ -64,13 +64,14 @@ pub async fn judge(config: &Config, token: &str, channels: &[String]) -> io::Res
     });
     let keys = keys.collect::<io::Result<Vec<Key>>>()?;
     let auth = Auth::new(config)?;
-    let fetching = auth.start();
+    let mut fetching = Fetching::default();
+    auth.fetch(&mut fetching);
     let now = Now {
         wall_ms: clock.wall_ms(),
         hub: clock.now(),
     };
     let subject = auth.bearer(token, now).await;
-    fetching.iter().for_each(|task| task.abort());
+    drop(fetching);
     let subject = match subject {
         Ok(subject) => subject,
         Err(refusal) => {
