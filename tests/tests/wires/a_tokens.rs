@@ -14,6 +14,7 @@ use crate::table::{modes, once, resuming_modes};
 
 resuming_modes!(
     a15_a16_a_token_listens_to_what_it_grants_and_to_nothing_else,
+    a12_one_token_opens_as_many_connections_as_its_user_likes,
     a13_a_stream_ends_with_its_token_and_the_token_opens_no_other,
     a19_nobody_and_a_wrong_token_listen_to_nothing,
     a16_a_user_hears_what_the_namespace_grants_by_name_and_nobody_elses,
@@ -176,6 +177,30 @@ async fn a16_a_user_hears_what_the_namespace_grants_by_name_and_nobody_elses(
         let let_in = ask(&server, transport, own, "", shown).await;
         assert!(let_in.is_ok(), "{sub} {own}");
     }
+}
+
+async fn a12_one_token_opens_as_many_connections_as_its_user_likes(
+    variant: Variant,
+    transport: Transport,
+) {
+    let server = server(variant).await;
+    let claims = json!({
+        "sub": "ada", "jti": "t1", "exp": token::now() + 600,
+        "fanwire": {"subscribe": ["news"]},
+    });
+    let ada = bearer(&token::signed(token::SECRET.as_bytes(), &claims));
+    let shown = ("Authorization", ada.as_str());
+    let mut first = ask(&server, transport, "news", "", shown).await.unwrap();
+    let mut second = ask(&server, transport, "news", "", shown).await.unwrap();
+    says(&server, "news", "one").await;
+    for listener in [&mut first, &mut second] {
+        assert_eq!(listener.message().await.plain(), "one");
+    }
+    drop(first);
+    let mut third = ask(&server, transport, "news", "rewind=1", shown)
+        .await
+        .unwrap();
+    assert_eq!(third.message().await.plain(), "one");
 }
 
 async fn a13_a_stream_ends_with_its_token_and_the_token_opens_no_other(

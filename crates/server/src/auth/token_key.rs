@@ -20,6 +20,43 @@ const P256: &[Algorithm] = &[Algorithm::ES256];
 const P384: &[Algorithm] = &[Algorithm::ES384];
 const ED25519: &[Algorithm] = &[Algorithm::EdDSA];
 
+/// The points of Ed25519 of order 8 and less, in every way of writing them, without
+/// the bit of the sign: with one as the key, a signature of zeros fits any text.
+const SMALL_ORDER: [[u8; 32]; 7] = [
+    ended(0x00, 0x00, 0x00),
+    ended(0x01, 0x00, 0x00),
+    ended(0xec, 0xff, 0x7f),
+    ended(0xed, 0xff, 0x7f),
+    ended(0xee, 0xff, 0x7f),
+    [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98,
+        0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53,
+        0xfc, 0x05,
+    ],
+    [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67,
+        0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac,
+        0x03, 0x7a,
+    ],
+];
+
+const fn ended(first: u8, between: u8, last: u8) -> [u8; 32] {
+    let mut bytes = [between; 32];
+    bytes[0] = first;
+    bytes[31] = last;
+    bytes
+}
+
+fn is_small_order(key: &DecodingKey) -> bool {
+    let Ok(bytes) = key.try_get_as_bytes().map(<[u8; 32]>::try_from) else {
+        return false;
+    };
+    bytes.is_ok_and(|mut bytes| {
+        bytes[31] &= 0x7f;
+        SMALL_ORDER.contains(&bytes)
+    })
+}
+
 /// One key of one issuer.
 #[derive(Clone)]
 pub(crate) struct TokenKey {
@@ -52,7 +89,10 @@ impl TokenKey {
             return Err("this is a private key; the server needs the public one");
         }
         if let Ok(key) = DecodingKey::from_ed_pem(pem) {
-            return Ok(Self::new(kid, ED25519, key));
+            return match is_small_order(&key) {
+                true => Err("this key signs everything; make another"),
+                false => Ok(Self::new(kid, ED25519, key)),
+            };
         }
         if let Ok(key) = DecodingKey::from_ec_pem(pem) {
             // An uncompressed point: 0x04 and two numbers of the curve's size.
@@ -90,6 +130,9 @@ impl TokenKey {
             _ => return None,
         };
         let key = DecodingKey::from_jwk(jwk).ok()?;
+        if family == ED25519 && is_small_order(&key) {
+            return None;
+        }
         let mut made = Self::new(common.key_id.as_deref(), family, key);
         if let Some(only) = common.key_algorithm {
             let only = only.to_string().parse::<Algorithm>().ok()?;

@@ -172,6 +172,20 @@ fn a2_a_public_key_is_no_secret_in_any_form() {
 }
 
 #[test]
+fn a2_a_key_of_a_jwks_is_no_secret_in_any_form() {
+    let x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+    let jwk = json!({"kty": "OKP", "crv": "Ed25519", "kid": "k", "x": x});
+    let text = jwk.to_string();
+    let key = TokenKey::jwk(&serde_json::from_value(jwk).unwrap()).unwrap();
+    let verifier = tokens(vec![key]);
+    let point = URL_SAFE_NO_PAD.decode(x).unwrap();
+    for secret in [text.as_bytes(), x.as_bytes(), &point] {
+        let token = signed(Algorithm::HS256, &EncodingKey::from_secret(secret), &good());
+        assert_eq!(verifier.verify(&token, NOW), Err(Bad::Key));
+    }
+}
+
+#[test]
 fn a3_times_are_held_with_the_leeway_both_ways_and_no_further() {
     let last = ask(&with("exp", json!(T - 29))).unwrap();
     assert_eq!(last.expires, Some(NOW.hub + Duration::from_secs(1)));
@@ -353,6 +367,55 @@ fn a11_weak_keys_and_empty_signatures_verify_nothing() {
         let zero = URL_SAFE_NO_PAD.encode(vec![0u8; bytes]);
         let token = format!("{}.{}.{zero}", part(&json!({"alg": name})), part(&good()));
         assert_eq!(verifier.verify(&token, NOW), Err(Bad::Signature), "{name}");
+    }
+}
+
+#[test]
+fn a11_a_key_of_small_order_which_signs_everything_is_refused() {
+    let identity: [u8; 32] = std::array::from_fn(|at| u8::from(at == 0));
+    let token = |r: &[u8; 32]| {
+        let zero = URL_SAFE_NO_PAD.encode([&r[..], &[0; 32]].concat());
+        format!(
+            "{}.{}.{zero}",
+            part(&json!({"alg": "EdDSA"})),
+            part(&good())
+        )
+    };
+    Tokens::new(Vec::new());
+    let jwk = |point: &[u8; 32]| -> jsonwebtoken::jwk::Jwk {
+        let x = URL_SAFE_NO_PAD.encode(point);
+        serde_json::from_value(json!({"kty": "OKP", "crv": "Ed25519", "x": x})).unwrap()
+    };
+    // What such a key would let in: nobody signed this.
+    let forged = token(&identity);
+    let (text, signature) = forged.rsplit_once('.').unwrap();
+    let key = jsonwebtoken::DecodingKey::from_jwk(&jwk(&identity)).unwrap();
+    let fits = jsonwebtoken::crypto::verify(signature, text.as_bytes(), &key, Algorithm::EdDSA);
+    assert!(fits.unwrap());
+    let with = |point: [u8; 32], last: u8| {
+        let mut point = point;
+        point[31] |= last;
+        point
+    };
+    let p = |first: u8| -> [u8; 32] {
+        std::array::from_fn(|at| match at {
+            0 => first,
+            31 => 0x7f,
+            _ => 0xff,
+        })
+    };
+    for point in [[0; 32], identity, p(0xec), p(0xed), p(0xee)] {
+        for sign in [0, 0x80] {
+            assert!(
+                TokenKey::jwk(&jwk(&with(point, sign))).is_none(),
+                "{point:?}"
+            );
+        }
+    }
+    // And as the first half of a signature by a good key they fit nothing.
+    let good = tokens(vec![TokenKey::pem(None, ED_PUBLIC).unwrap()]);
+    for point in [[0; 32], identity, p(0xec)] {
+        assert_eq!(good.verify(&token(&point), NOW), Err(Bad::Signature));
     }
 }
 
