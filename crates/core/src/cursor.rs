@@ -65,6 +65,18 @@ pub enum GapReason {
 }
 
 impl GapReason {
+    /// Every reason.
+    pub const ALL: [Self; 8] = [
+        Self::Trimmed,
+        Self::HistoryOff,
+        Self::EpochUnknown,
+        Self::Rewound,
+        Self::Malformed,
+        Self::Empty,
+        Self::Future,
+        Self::Lost,
+    ];
+
     /// The word on the wire.
     pub fn as_str(self) -> &'static str {
         match self {

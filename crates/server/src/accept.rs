@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fanwire_core::clock::Clock as _;
-use fanwire_core::error::Refusal;
+use fanwire_core::error::{Code, Refusal};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
@@ -201,7 +201,7 @@ fn take_in(door: &Arc<Door>, stream: TcpStream, from: SocketAddr) {
         over = over.or_too_fast(app, &mut slot, address);
     }
     if over.is_over() && slot.too_many_told(TOLD) {
-        return;
+        return untold(app, &over);
     }
     tune(&stream, app.config.limits.write_progress);
     let stream = Stream::Tcp(Arc::new(stream));
@@ -246,7 +246,7 @@ fn admit(door: &Door, stream: Stream, address: IpAddr, (slot, over): (Slot, Over
     if over.is_over() {
         tracing::debug!(%address, "too many connections, in all or of this address, or too fast");
         if slot.too_many_told(TOLD) {
-            return;
+            return untold(&door.app, &over);
         }
     }
     let is_over = over.is_over();
@@ -261,6 +261,14 @@ fn admit(door: &Door, stream: Stream, address: IpAddr, (slot, over): (Slot, Over
         Some(tls) => tls::start(app, tls.clone(), peer, stream, read),
         None => connection::start(app, Arc::new(peer), stream, read),
     }
+}
+
+/// A connection over a limit is closed without a word.
+fn untold(app: &App, over: &Over) {
+    app.metrics.refuses_by(match over {
+        Over::TooFast(refusal) => refusal.code,
+        Over::No | Over::Limit => Code::ConnectionLimit,
+    });
 }
 
 #[cfg(test)]

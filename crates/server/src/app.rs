@@ -170,6 +170,11 @@ impl Peer {
         self.slot.place_of(address)
     }
 
+    /// A panic has ended a part of it.
+    pub(crate) fn breaks(&self) {
+        self.slot.breaks();
+    }
+
     /// A request of it was served.
     pub(crate) fn serves(&self) {
         self.served.store(true, Ordering::Relaxed);

@@ -25,7 +25,7 @@ pub(crate) struct Counts {
 #[derive(Debug, Default)]
 struct State {
     total: usize,
-    /// Connections that a panic has ended.
+    /// Connections, and parts of some, that a panic has ended.
     broken: u64,
     over: usize,
     by_address: HashMap<IpAddr, usize, foldhash::fast::RandomState>,
@@ -126,7 +126,8 @@ impl Counts {
         }
     }
 
-    /// Connections so far that a panic in their task has ended.
+    /// Connections so far, and streams of HTTP/2, that a panic in their task has
+    /// ended.
     pub(crate) fn broken(&self) -> u64 {
         self.state.lock().broken
     }
@@ -155,6 +156,11 @@ impl Slot {
             self.over = true;
             self.counts.state.lock().over += 1;
         }
+    }
+
+    /// A panic has ended a part of the connection.
+    pub(crate) fn breaks(&self) {
+        self.counts.state.lock().broken += 1;
     }
 
     /// Whether more than `most` connections over a limit are taken in already,

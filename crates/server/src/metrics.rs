@@ -7,8 +7,11 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
+use fanwire_core::cursor::GapReason;
 use fanwire_core::error::{Code, Refusal};
 use fanwire_core::hub::Stats;
+
+use crate::limit::Counts;
 
 /// Counters are kept so many times, so that threads do not wait for each other's
 /// cache lines.
@@ -16,6 +19,25 @@ const STRIPES: usize = 8;
 
 /// Kinds of listeners.
 const OPENED: usize = Opened::ALL.len();
+
+/// What a token, or what was shown as one, can come to.
+const TOKENS: [&str; 15] = [
+    "ok",
+    "form",
+    "head",
+    "algorithm",
+    "claims",
+    "issuer",
+    "key",
+    "signature",
+    "expired",
+    "endless",
+    "early",
+    "audience",
+    "subject",
+    "unreachable",
+    "unknown",
+];
 
 /// Codes are few; the array has room for more.
 const CODES: usize = 40;
@@ -43,6 +65,22 @@ impl Opened {
     ];
 }
 
+/// What came of a handshake of TLS.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Shaken {
+    Ok,
+    Failed,
+    TimedOut,
+}
+
+impl Shaken {
+    const ALL: [(Self, &str); 3] = [
+        (Self::Ok, "ok"),
+        (Self::Failed, "failed"),
+        (Self::TimedOut, "timed_out"),
+    ];
+}
+
 /// What connections count.
 #[derive(Default)]
 pub(crate) struct Metrics {
@@ -57,6 +95,8 @@ struct Stripe {
     published: AtomicU64,
     published_bytes: AtomicU64,
     opened: [AtomicU64; OPENED],
+    shaken: [AtomicU64; Shaken::ALL.len()],
+    tokens: [AtomicU64; TOKENS.len()],
     /// Begun less ended: of one thread alone it may be below 0, and wraps.
     here: [AtomicU64; OPENED],
     refused: Codes,
@@ -70,6 +110,11 @@ pub(crate) struct Here {
 }
 
 impl Here {
+    /// It was refused in the midst of it.
+    pub(crate) fn refused(&self, refusal: &Refusal) {
+        mine(&self.stripes).refused.count(refusal.code);
+    }
+
     /// As what.
     pub(crate) fn what(&self) -> Opened {
         self.what
@@ -131,9 +176,30 @@ impl Metrics {
         }
     }
 
-    /// A request or a frame was refused.
+    /// A request, a frame or a stream was refused: each is counted where that is
+    /// told, once.
     pub(crate) fn refuses(&self, refusal: &Refusal) {
-        self.stripe().refused.count(refusal.code);
+        self.refuses_by(refusal.code);
+    }
+
+    /// The same, by its code.
+    pub(crate) fn refuses_by(&self, code: Code) {
+        self.stripe().refused.count(code);
+    }
+
+    /// A handshake of TLS came to this.
+    pub(crate) fn shakes(&self, what: Shaken) {
+        self.stripe().shaken[what as usize].fetch_add(1, Relaxed);
+    }
+
+    /// A token came to this, one of [`TOKENS`]; another word would be a series that
+    /// nobody bounds.
+    pub(crate) fn sees(&self, outcome: &str) {
+        let at = TOKENS.iter().position(|word| *word == outcome);
+        debug_assert!(at.is_some(), "{outcome} is not among the words");
+        if let Some(at) = at {
+            self.stripe().tokens[at].fetch_add(1, Relaxed);
+        }
     }
 
     /// The configuration was read again.
@@ -146,7 +212,9 @@ impl Metrics {
     }
 
     /// The text that a collector reads: the Prometheus text format, version 0.0.4.
-    pub(crate) fn text(&self, stats: &Stats, keys: usize, connections: usize) -> String {
+    pub(crate) fn text(&self, stats: &Stats, keys: usize, counts: Option<&Counts>) -> String {
+        let connections = counts.map_or(0, |counts| counts.total());
+        let broken = counts.map_or(0, |counts| counts.broken());
         let mut out = Text(String::with_capacity(8192));
         let gauges: [(&str, &str, u64); 8] = [
             ("connections", "Connections now.", connections as u64),
@@ -189,11 +257,15 @@ impl Metrics {
                 stats.deliveries,
             ),
             ("flushes_total", "Writes to subscribers.", stats.flushes),
-            ("gaps_total", "Gaps told.", stats.gaps),
             (
                 "faults_total",
                 "Subscribers let go because serving them failed.",
                 stats.faults,
+            ),
+            (
+                "broken_total",
+                "Connections, and streams of HTTP/2, whose own task broke.",
+                broken,
             ),
             (
                 "published_bytes_total",
@@ -204,6 +276,28 @@ impl Metrics {
         for (name, help, value) in counters {
             out.head(name, help, "counter");
             out.line(name, None, value);
+        }
+        out.head("gaps_total", "Gaps told, by reason.", "counter");
+        for (reason, count) in GapReason::ALL.iter().zip(stats.gaps_by_reason) {
+            out.line("gaps_total", Some(("reason", reason.as_str())), count);
+        }
+        out.head(
+            "handshakes_total",
+            "Handshakes of TLS, by outcome.",
+            "counter",
+        );
+        for (what, name) in Shaken::ALL {
+            let count = self.sum(|stripe| stripe.shaken[what as usize].load(Relaxed));
+            out.line("handshakes_total", Some(("outcome", name)), count);
+        }
+        out.head(
+            "tokens_total",
+            "Tokens shown, by what was found wrong with them.",
+            "counter",
+        );
+        for (at, name) in TOKENS.iter().enumerate() {
+            let count = self.sum(|stripe| stripe.tokens[at].load(Relaxed));
+            out.line("tokens_total", Some(("outcome", name)), count);
         }
         out.head(
             "opened_total",

@@ -8,6 +8,7 @@ mod api;
 mod bodies;
 mod drain;
 mod engineio;
+mod figures;
 mod http2;
 mod http2_bounds;
 mod listing;

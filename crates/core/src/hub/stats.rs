@@ -2,6 +2,11 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
+use crate::cursor::GapReason;
+
+/// Reasons of gaps.
+pub(super) const REASONS: usize = GapReason::ALL.len();
+
 /// Figures of this node, added up over the shards.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Stats {
@@ -25,6 +30,8 @@ pub struct Stats {
     pub flushes: u64,
     /// Gaps told.
     pub gaps: u64,
+    /// The same, by their reasons in the order of [`GapReason::ALL`].
+    pub gaps_by_reason: [u64; REASONS],
     /// Subscribers let go because serving them failed.
     pub faults: u64,
 }
@@ -39,7 +46,7 @@ pub(super) struct ShardStats {
     pub(super) reads: AtomicUsize,
     pub(super) deliveries: AtomicU64,
     pub(super) flushes: AtomicU64,
-    pub(super) gaps: AtomicU64,
+    pub(super) gaps: [AtomicU64; REASONS],
     pub(super) faults: AtomicU64,
 }
 
@@ -52,7 +59,10 @@ impl ShardStats {
         sum.reads += self.reads.load(Relaxed);
         sum.deliveries += self.deliveries.load(Relaxed);
         sum.flushes += self.flushes.load(Relaxed);
-        sum.gaps += self.gaps.load(Relaxed);
+        for (sum, gaps) in sum.gaps_by_reason.iter_mut().zip(&self.gaps) {
+            *sum += gaps.load(Relaxed);
+        }
+        sum.gaps = sum.gaps_by_reason.iter().sum();
         sum.faults += self.faults.load(Relaxed);
     }
 }

@@ -15,11 +15,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanwire_core::error::{Code, Refusal};
-use fanwire_core::policy::Subject;
+use fanwire_core::error::Refusal;
+use fanwire_core::policy::{Subject, User};
 use http::request::Parts;
 
 use crate::config::{Config, TokenIssuer};
+use crate::metrics::Metrics;
 use jwks::{Asked, KeySet};
 use keys::Keys;
 use published::Published;
@@ -118,6 +119,7 @@ impl Auth {
         head: &Parts,
         peer: IpAddr,
         now: Now,
+        metrics: &Metrics,
     ) -> Result<Caller, Refusal> {
         let cookie = Some(self.cookie.as_str()).filter(|name| !name.is_empty());
         let Some(Shown { proof, way }) = shown::find(head, cookie, self.in_url)? else {
@@ -133,7 +135,7 @@ impl Auth {
         };
         let subject = match key {
             Some(name) => Subject::Key(name),
-            None => self.bearer(&proof, now).await?,
+            None => self.user(&proof, now, metrics).await?,
         };
         Ok(Caller {
             subject,
@@ -151,41 +153,50 @@ impl Auth {
     /// # Errors
     /// As [`Auth::caller`].
     pub(crate) async fn bearer(&self, token: &str, now: Now) -> Result<Subject, Refusal> {
-        if self.tokens.is_empty() || !token::looks_like_one(token.as_bytes()) {
-            return Err(unknown_key());
-        }
-        let verified = match self.tokens.verify(token, now) {
-            Err(Bad::Key) => self.with_newer_keys(token, now).await?,
-            verified => verified,
-        };
-        verified.map(Subject::User).map_err(|bad| bad.refusal())
+        let seen = self.look(token, now).await;
+        seen.map(Subject::User).map_err(Bad::refusal)
     }
 
-    /// The key is not known: perhaps it is new.
-    async fn with_newer_keys(
+    /// The same, counted.
+    ///
+    /// # Errors
+    /// As [`Auth::caller`].
+    pub(crate) async fn user(
         &self,
         token: &str,
         now: Now,
-    ) -> Result<Result<Arc<fanwire_core::policy::User>, Bad>, Refusal> {
+        metrics: &Metrics,
+    ) -> Result<Subject, Refusal> {
+        let seen = self.look(token, now).await;
+        metrics.sees(seen.as_ref().map_or_else(|bad| bad.word(), |_| "ok"));
+        seen.map(Subject::User).map_err(Bad::refusal)
+    }
+
+    async fn look(&self, token: &str, now: Now) -> Result<Arc<User>, Bad> {
+        if self.tokens.is_empty() || !token::looks_like_one(token.as_bytes()) {
+            return Err(Bad::Unknown);
+        }
+        match self.tokens.verify(token, now) {
+            Err(Bad::Key) => self.with_newer_keys(token, now).await,
+            verified => verified,
+        }
+    }
+
+    /// The key is not known: perhaps it is new.
+    async fn with_newer_keys(&self, token: &str, now: Now) -> Result<Arc<User>, Bad> {
         let Some(set) = self.tokens.key_set(token) else {
-            return Ok(Err(Bad::Key));
+            return Err(Bad::Key);
         };
         match set.newer().await {
             // Too soon: another one may have fetched between the first look and now.
-            Asked::Fetched | Asked::TooSoon => Ok(self.tokens.verify(token, now)),
-            Asked::Unreachable => Err(Refusal::new(
-                Code::Unavailable,
-                "the keys of the token's issuer cannot be fetched now; come back later",
-            )),
+            Asked::Fetched | Asked::TooSoon => self.tokens.verify(token, now),
+            Asked::Unreachable => Err(Bad::Unreachable),
         }
     }
 }
 
 fn unknown_key() -> Refusal {
-    Refusal::new(
-        Code::Unauthorized,
-        "the key or token is not known here; send it as 'Authorization: Bearer …'",
-    )
+    Bad::Unknown.refusal()
 }
 
 fn build(issuer: &TokenIssuer, published: Option<Arc<KeySet>>) -> Result<Issuer, String> {

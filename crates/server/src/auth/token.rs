@@ -70,9 +70,33 @@ pub(crate) enum Bad {
     Audience,
     /// `sub` is missing.
     Subject,
+    /// The keys of its issuer are needed, and cannot be had now.
+    Unreachable,
+    /// Neither a token nor an API key of anyone here.
+    Unknown,
 }
 
 impl Bad {
+    /// Its word in the figures.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Form => "form",
+            Self::Head => "head",
+            Self::Algorithm => "algorithm",
+            Self::Claims => "claims",
+            Self::Issuer => "issuer",
+            Self::Key => "key",
+            Self::Signature => "signature",
+            Self::Expired => "expired",
+            Self::Endless => "endless",
+            Self::Early => "early",
+            Self::Audience => "audience",
+            Self::Subject => "subject",
+            Self::Unreachable => "unreachable",
+            Self::Unknown => "unknown",
+        }
+    }
+
     /// What the sender is told.
     pub(crate) fn refusal(self) -> Refusal {
         let (code, detail) = match self {
@@ -88,6 +112,14 @@ impl Bad {
             Self::Early => (Code::Unauthorized, "the token is not valid yet"),
             Self::Audience => (Code::Unauthorized, "the token is for another audience"),
             Self::Subject => (Code::Unauthorized, "the token does not say whose it is"),
+            Self::Unreachable => (
+                Code::Unavailable,
+                "the keys of the token's issuer cannot be fetched now; come back later",
+            ),
+            Self::Unknown => (
+                Code::Unauthorized,
+                "the key or token is not known here; send it as 'Authorization: Bearer …'",
+            ),
         };
         Refusal::new(code, detail)
     }

@@ -63,7 +63,7 @@ async fn serve(app: Arc<App>, peer: Arc<Peer>, mut stream: Stream, mut before: B
                 return http2::start(app, peer, stream, sniffed.read, sniffed.begun);
             }
             Speaks::Nothing => return stream.say_goodbye(),
-            Speaks::Late => return refuse(stream, &too_slow(), app.config.ws.close_wait).await,
+            Speaks::Late => return refuse(&app, stream, &too_slow()).await,
         }
         before = sniffed.read;
         begun = (!before.is_empty()).then_some(sniffed.begun);
@@ -77,7 +77,7 @@ async fn serve(app: Arc<App>, peer: Arc<Peer>, mut stream: Stream, mut before: B
         Done::Engine(exit) => engineio::leave(app, peer, stream, &rest_of, *exit, &next::BACK),
         Done::Ended => linger(stream, wait).await,
         Done::Idle => stream.say_goodbye(),
-        Done::Refused(refusal) => refuse(stream, &refusal, wait).await,
+        Done::Refused(refusal) => refuse(&app, stream, &refusal).await,
         Done::Says(words) => say_last(stream, &words, wait).await,
         Done::Rests(answer) => {
             let time = app.config.limits.write_progress;
@@ -89,7 +89,9 @@ async fn serve(app: Arc<App>, peer: Arc<Peer>, mut stream: Stream, mut before: B
     }
 }
 
-async fn refuse(stream: Stream, refusal: &Refusal, wait: Duration) {
+async fn refuse(app: &App, stream: Stream, refusal: &Refusal) {
+    app.metrics.refuses(refusal);
+    let wait = app.config.ws.close_wait;
     say_last(stream, &raw_problem(refusal, &Dress::default()), wait).await;
 }
 

@@ -65,8 +65,9 @@ pub(super) async fn get(
         }
         // Nor does a page ever see the status of a handshake.
         (Err(refusal), Want::WebSocket { .. }) if refusal.code == Code::RateLimited => {
+            let said = handshake::close_at_once(head, dress, &refusal)?;
             app.metrics.refuses(&refusal);
-            handshake::close_at_once(head, dress, &refusal)
+            Ok(said)
         }
         (reply, _) => reply,
     }

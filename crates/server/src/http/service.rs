@@ -101,6 +101,9 @@ pub(super) async fn judge(
             answer
         }
     };
+    if answer.status() == StatusCode::METHOD_NOT_ALLOWED {
+        app.metrics.refuses_by(Code::MethodNotAllowed);
+    }
     dress.put_on(answer.headers_mut());
     Reply::Answer(answer)
 }
@@ -149,7 +152,10 @@ pub(super) async fn route(
     }
     let proxied = forwarded::client(&app.config.access, peer.address, &head.headers);
     let client = proxied.unwrap_or(peer.address);
-    let caller = app.auth.caller(head, client, app.now()).await?;
+    let caller = app
+        .auth
+        .caller(head, client, app.now(), &app.metrics)
+        .await?;
     if caller.by_cookie && origin == Origin::Denied {
         return Err(Refusal::new(
             Code::OriginDenied,
@@ -291,11 +297,8 @@ fn metrics(app: &App, peer: &Peer, subject: &Subject) -> Result<Answer, Refusal>
             api::key(subject)?;
         }
     }
-    let counts = app.reload.counts.get();
-    let connections = counts.map_or(0, |counts| counts.total());
-    let text = app
-        .metrics
-        .text(&app.hub.stats(), app.hub.keys(), connections);
+    let counts = app.reload.counts.get().map(|counts| &**counts);
+    let text = app.metrics.text(&app.hub.stats(), app.hub.keys(), counts);
     Ok(full(StatusCode::OK, METRICS, text))
 }
 
@@ -331,9 +334,12 @@ fn over_limit(
     let too_many = || Refusal::new(Code::ConnectionLimit, SENTENCE);
     let refusal = peer.too_fast.clone().unwrap_or_else(too_many);
     if wants_websocket(&head.headers) {
-        return handshake::close_at_once(head, dress, &refusal);
+        let said = handshake::close_at_once(head, dress, &refusal)?;
+        app.metrics.refuses(&refusal);
+        return Ok(said);
     }
     if super::negotiate::is_event_stream(&head.headers, head.uri.query()) {
+        app.metrics.refuses(&refusal);
         return Ok(Reply::Answer(put_off(app.put_off_ms_for(&refusal))));
     }
     Err(refusal)

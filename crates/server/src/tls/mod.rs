@@ -24,6 +24,7 @@ use self::pair::{Files, Pair};
 use crate::app::{Agreed, App, Peer};
 use crate::config::Config;
 use crate::http::connection;
+use crate::metrics::Shaken;
 use crate::shutdown::Stage;
 use crate::transport::{Stream, linger};
 
@@ -139,11 +140,16 @@ pub(crate) fn start(app: Arc<App>, tls: Arc<Tls>, peer: Peer, stream: Stream, re
         };
         match shaken {
             Ok((stream, agreed)) => {
+                app.metrics.shakes(Shaken::Ok);
                 let peer = Arc::new(peer.speaks(agreed));
                 connection::start(app, peer, stream, Bytes::new());
             }
             Err((error, lost)) => {
                 tracing::debug!(peer = %peer.address, %error, "no TLS handshake");
+                app.metrics.shakes(match error.kind() {
+                    io::ErrorKind::TimedOut => Shaken::TimedOut,
+                    _ => Shaken::Failed,
+                });
                 if let Some(stream) = lost {
                     linger(stream, app.config.ws.close_wait).await;
                 }

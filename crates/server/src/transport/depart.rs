@@ -176,6 +176,7 @@ pub(crate) fn depart(
     let subscriber = match attach(&app, &mut port, departure) {
         Ok(subscriber) => subscriber,
         Err(refusal) => {
+            app.metrics.refuses(&refusal);
             let words = match purpose {
                 // An EventSource gives up for good on any answer but 200.
                 Purpose::Sse { .. } if refusal.code.retry() => {

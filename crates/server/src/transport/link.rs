@@ -317,6 +317,9 @@ impl Writer for SocketWriter {
     }
 
     fn ended(self: Box<Self>, end: End) {
+        if let Some(listed) = &self.listed {
+            listed.ended(&end);
+        }
         self.hold.0.end(end);
     }
 }
@@ -374,6 +377,9 @@ impl Writer for PullWriter {
     }
 
     fn ended(self: Box<Self>, end: End) {
+        if let Some(listed) = &self.1 {
+            listed.ended(&end);
+        }
         self.0.0.end(end);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use fanwire_core::hub::About;
+use fanwire_core::hub::{About, End};
 
 use crate::app::App;
 use crate::metrics::{Here, Opened};
@@ -19,6 +19,14 @@ impl Listed {
         Self {
             here: app.metrics.comes(what),
             address,
+        }
+    }
+
+    /// It ends so. What only asked once is told so elsewhere, and counted there.
+    pub(super) fn ended(&self, end: &End) {
+        let streams = matches!(self.here.what(), Opened::WebSocket | Opened::Sse);
+        if let (End::Refused(refusal), true) = (end, streams) {
+            self.here.refused(refusal);
         }
     }
 

@@ -182,6 +182,7 @@ fn go_on(resting: Resting, next: Next) -> State {
             match attach(&app, &mut port, *departure) {
                 Ok(subscriber) => Parked::poll(app, peer, port, subscriber, after).0,
                 Err(refusal) => {
+                    app.metrics.refuses(&refusal);
                     let words = raw_problem(&refusal, &after.dress);
                     tokio::spawn(refuse(app, peer, port, words));
                     State::Over
@@ -259,7 +260,9 @@ impl Listening {
                 return State::Resting(Resting::new(app, peer, port.into_stream(), after));
             }
             (Some(after), end) if !port.has_written() => {
-                let words = raw_problem(&unanswered(end), &after.dress);
+                let refusal = unanswered(end);
+                app.metrics.refuses(&refusal);
+                let words = raw_problem(&refusal, &after.dress);
                 tokio::spawn(refuse(app, peer, port, words));
             }
             _ => {

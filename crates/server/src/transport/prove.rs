@@ -146,20 +146,24 @@ async fn hear(
 ) -> Result<(Permit, Account, Vec<u8>), Ends> {
     write(stream, &unproven.head).await?;
     let (text, rest) = first(stream, read.to_vec()).await?;
+    let refused = |refusal: Refusal| {
+        app.metrics.refuses(&refusal);
+        Ends::refused(&refusal)
+    };
     let Ok(Request::Auth(auth)) = Request::parse(&text) else {
         let refusal = Refusal::new(
             Code::Unauthorized,
             "the first frame is {\"auth\":\"TOKEN\"} where no key or token came with the request",
         );
-        return Err(Ends::refused(&refusal));
+        return Err(refused(refusal));
     };
-    let asked = app.auth.bearer(&auth.token, app.now()).await;
+    let asked = app.auth.user(&auth.token, app.now(), &app.metrics).await;
     let permit = asked
         .and_then(|subject| {
             app.door
                 .admit(subject, unproven.verb, unproven.keys.clone())
         })
-        .map_err(|refusal| Ends::refused(&refusal))?;
+        .map_err(refused)?;
     let account = app.rates.becomes(unproven.account, permit.subject());
     let payer = Payer {
         buckets: &peer.buckets,
@@ -167,7 +171,7 @@ async fn hear(
     };
     app.rates
         .listens(payer, permit.keys(), true, app.clock.now())
-        .map_err(|refusal| Ends::refused(&refusal))?;
+        .map_err(refused)?;
     app.metrics.opens(Opened::WebSocket);
     Ok((permit, account, rest))
 }

@@ -59,7 +59,7 @@ impl Renewed {
 }
 
 async fn renew(app: &App, permit: &Permit, token: &str) -> Result<Permit, Refusal> {
-    let subject = app.auth.bearer(token, app.now()).await?;
+    let subject = app.auth.user(token, app.now(), &app.metrics).await?;
     if !may_follow(permit.subject(), &subject) {
         let sentence = "a connection does not go from one to another; open a new one";
         return Err(Refusal::new(Code::Unauthorized, sentence));

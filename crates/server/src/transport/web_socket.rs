@@ -328,6 +328,7 @@ impl Open {
             }
             Err(ref refusal) if !self.envelope => self.end(End::Refused(refusal.clone())),
             Err(ref refusal) => {
+                self.app.metrics.refuses(refusal);
                 if self.refusals.one_too_many(&self.app) {
                     if refusal.code == Code::RateLimited {
                         // A client that is too fast may come back, and slower.

@@ -31,7 +31,7 @@ use super::Hub;
 use super::encode::{Encoder, End, FormId};
 use super::publication::EncodeCache;
 use super::queue::{Command, Entry, SubId};
-use super::stats::ShardStats;
+use super::stats::{REASONS, ShardStats};
 use crate::broker::BrokerFuture;
 use crate::clock::Instant;
 use crate::cursor::{Cursor, Lineage, Seq};
@@ -104,7 +104,8 @@ struct Tally {
     outbox_peak: usize,
     deliveries: u64,
     flushes: u64,
-    gaps: u64,
+    /// By reason.
+    gaps: [u64; REASONS],
     faults: u64,
 }
 
@@ -450,7 +451,9 @@ impl Shard {
         stats.reads.store(self.reads, Relaxed);
         stats.deliveries.store(tally.deliveries, Relaxed);
         stats.flushes.store(tally.flushes, Relaxed);
-        stats.gaps.store(tally.gaps, Relaxed);
+        for (stat, gaps) in stats.gaps.iter().zip(tally.gaps) {
+            stat.store(gaps, Relaxed);
+        }
         stats.faults.store(tally.faults, Relaxed);
     }
 

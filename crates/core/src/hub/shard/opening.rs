@@ -291,7 +291,7 @@ impl Shard {
         };
         let encoder = self.encoder(form);
         for gap in gaps {
-            self.tally.gaps += 1;
+            self.tally.gaps[gap.reason as usize] += 1;
             match encoder.gap(gap) {
                 GapForm::Unit(unit) => self.append(slot, unit),
                 GapForm::Ends => {

@@ -44,6 +44,7 @@ pub(super) async fn answer(
     let reply = match settle(&app, &mut head) {
         Ok(()) => service::judge(&app, &peer, Duration::ZERO, &head, Sent::Coming(&mut body)).await,
         Err(refusal) => {
+            app.metrics.refuses(&refusal);
             let mut answer = problem(&refusal);
             Dress::default().put_on(answer.headers_mut());
             Reply::Answer(answer)
@@ -54,6 +55,7 @@ pub(super) async fn answer(
         Reply::Answer(answer) if stream.is_some() && answer.status().is_success() => {
             let sentence = "a WebSocket is opened at /c/CHANNEL";
             let refusal = Refusal::new(Code::BadRequest, sentence);
+            app.metrics.refuses(&refusal);
             whole(problem(&refusal), bare, progress).await
         }
         Reply::Answer(answer) => {
@@ -223,7 +225,10 @@ async fn stay(
             let _place = departure.place;
             match once::once(app, permit, start, wait, limit, listed).await {
                 Ok(body) => return Stays::Answers(json(body)),
-                Err(refusal) => refusal,
+                Err(refusal) => {
+                    app.metrics.refuses(&refusal);
+                    refusal
+                }
             }
         }
         Purpose::WebSocket { named, agreed, .. } => {
@@ -232,7 +237,10 @@ async fn stay(
             };
             let promised = match promise(app.clone(), peer.clone(), departure) {
                 Ok(promised) => opened(promised.link()).await.map(|()| promised),
-                Err(refusal) => Err(refusal),
+                Err(refusal) => {
+                    app.metrics.refuses(&refusal);
+                    Err(refusal)
+                }
             };
             match promised {
                 Ok(promised) => {
@@ -281,7 +289,7 @@ async fn events(
     let link = Link::new(app.clock.clone());
     let chunked = false;
     let listed = Listed::new(app, departure.purpose.opened(), departure.client);
-    let subscriber = app.hub.attach(Attach {
+    let attached = app.hub.attach(Attach {
         permit: departure.permit,
         start: departure.start,
         since: Default::default(),
@@ -295,7 +303,9 @@ async fn events(
             timeout: None,
         }),
         shard: None,
-    })?;
+    });
+    // Refused later, it is counted as any stream that was opened.
+    let subscriber = attached.inspect_err(|refusal| app.metrics.refuses(refusal))?;
     opened(&link).await?;
     let body = body::Reply::events(link, subscriber, departure.place, progress.clone());
     let mut response = Response::new(body);

@@ -96,7 +96,11 @@ async fn serve(app: Arc<App>, peer: Arc<Peer>, stream: Stream, read: Bytes, begu
 
 async fn under_hyper(app: &Arc<App>, peer: &Arc<Peer>, line: &Arc<Mutex<Line>>) -> Done {
     let limits = &app.config.limits;
-    let streams = Streams::new(limits.write_progress, app.config.listen.shutdown_grace);
+    let streams = Streams::new(
+        peer.clone(),
+        limits.write_progress,
+        app.config.listen.shutdown_grace,
+    );
     let service = service_fn({
         let (app, peer, streams) = (app.clone(), peer.clone(), streams.clone());
         move |request| {

@@ -13,6 +13,7 @@ use hyper::rt::Executor;
 use parking_lot::Mutex;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::app::Peer;
 use crate::transport::{Link, Signal};
 
 thread_local! {
@@ -29,6 +30,7 @@ struct Shared {
     progress: Duration,
     /// What a subscriber that was told to go gets for its last bytes.
     grace: Duration,
+    peer: Arc<Peer>,
     state: Mutex<State>,
 }
 
@@ -98,10 +100,11 @@ pub(super) struct Now {
 }
 
 impl Streams {
-    pub(super) fn new(progress: Duration, grace: Duration) -> Self {
+    pub(super) fn new(peer: Arc<Peer>, progress: Duration, grace: Duration) -> Self {
         Self(Arc::new(Shared {
             progress,
             grace,
+            peer,
             state: Mutex::new(State {
                 live: 0,
                 opened: 0,
@@ -158,8 +161,9 @@ where
             let mut patience = Patience::default();
             poll_fn(|cx| {
                 POLLED.set(Some(progress.clone()));
+                let polling = Polling;
                 let polled = stream.as_mut().poll(cx);
-                POLLED.set(None);
+                drop(polling);
                 if polled.is_ready() {
                     return Poll::Ready(());
                 }
@@ -170,11 +174,23 @@ where
     }
 }
 
+/// Takes back what is said of the stream that is polled, though it panics.
+struct Polling;
+
+impl Drop for Polling {
+    fn drop(&mut self) {
+        POLLED.set(None);
+    }
+}
+
 /// A live stream's place in the count.
 struct Place(Streams);
 
 impl Drop for Place {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.0.peer.breaks();
+        }
         let waker = {
             let mut state = self.0.0.state.lock();
             state.live -= 1;
@@ -240,5 +256,35 @@ impl Patience {
             // There was progress since the timer was set.
             timer.as_mut().reset(until);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+    use crate::limit::Counts;
+
+    #[tokio::test]
+    async fn x16_a_stream_that_a_panic_ends_is_counted_and_the_next_is_itself() {
+        let counts = Counts::new(1, 1);
+        let (slot, _) = counts.take_unknown();
+        let address = IpAddr::from(Ipv4Addr::LOCALHOST);
+        let peer = Arc::new(Peer::new(address, true, false, slot));
+        let time = Duration::from_secs(1);
+        let streams = Streams::new(peer, time, time);
+        let quiet = poll_fn(|cx| match streams.look(cx).live {
+            0 => Poll::Ready(()),
+            _ => Poll::Pending,
+        });
+        drop(streams.open());
+        streams.execute(async { std::panic::resume_unwind(Box::new("a stream breaks")) });
+        quiet.await;
+        assert_eq!(counts.broken(), 1);
+        // This thread does not take the one that broke for the one being polled.
+        assert!(POLLED.with_borrow(Option::is_none));
+        assert_eq!(counts.total(), 1);
     }
 }
