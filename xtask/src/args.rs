@@ -14,6 +14,8 @@ cargo xtask fuzz [TARGET…] [--seconds N]
     every decoder, or these, under libFuzzer for a minute (or N seconds) each; needs a C++ compiler
 cargo xtask soak [--seconds N] [--seed S]
     five minutes (or N seconds) of churn: memory, descriptors and tasks end where they began
+cargo xtask bundle
+    writes crates/server/src/assets/socket.io*.js from clients/socketio/src
 
 With CI=true in the environment a skip is a failure.";
 
@@ -31,6 +33,8 @@ pub(crate) enum Task {
     },
     /// Run the house rules alone.
     Tidy,
+    /// Put the browser client for Socket.IO together.
+    Bundle,
     /// Run Autobahn's cases.
     Conformance,
     /// Run the churn.
@@ -60,6 +64,9 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Task, String> {
         Some("conformance") => rest
             .next()
             .map_or(Ok(Task::Conformance), |extra| Err(unknown(extra))),
+        Some("bundle") => rest
+            .next()
+            .map_or(Ok(Task::Bundle), |extra| Err(unknown(extra))),
         Some("fuzz") => parse_fuzz(rest),
         Some("soak") => parse_soak(rest),
         Some("test") => parse_test(rest),
@@ -174,6 +181,7 @@ mod tests {
         assert!(parse(&words("test --only ,")).is_err());
         assert!(parse(&words("tidy up")).unwrap_err().contains("up"));
         assert!(parse(&words("conformance 9")).is_err());
+        assert!(parse(&words("bundle --minify")).is_err());
         assert!(parse(&words("fuzz --second 9")).is_err());
         for seconds in ["--seconds", "--seconds 0", "--seconds=x", "--seconds 86401"] {
             assert!(parse(&words(&format!("fuzz {seconds}"))).is_err());
@@ -207,5 +215,6 @@ mod tests {
         assert_eq!(parse(&[]).unwrap(), Task::Help);
         assert_eq!(parse(&words("test --list")).unwrap(), Task::ListStages);
         assert_eq!(parse(&words("conformance")).unwrap(), Task::Conformance);
+        assert_eq!(parse(&words("bundle")).unwrap(), Task::Bundle);
     }
 }

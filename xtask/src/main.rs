@@ -1,8 +1,10 @@
 //! The project's own tasks: `cargo xtask test` runs every suite, `cargo xtask tidy` the house
 //! rules alone, `cargo xtask conformance` the WebSocket cases, `cargo xtask fuzz` the decoders
-//! under arbitrary bytes, `cargo xtask soak` minutes of churn.
+//! under arbitrary bytes, `cargo xtask soak` minutes of churn, `cargo xtask bundle` the browser
+//! client for Socket.IO in one file.
 
 mod args;
+mod bundle;
 mod cargo_json;
 mod conformance;
 mod fuzz;
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         Ok(Task::Conformance) => conformance::run(&root()),
         Ok(Task::Fuzz { only, seconds }) => fuzz::run(&root(), &only, seconds),
         Ok(Task::Soak { seconds, seed }) => soak::run(&root(), seconds, seed),
+        Ok(Task::Bundle) => bundle::run(&root()),
         Ok(Task::Tidy) => tidy::run(&root()),
         Err(sentence) => {
             eprintln!("xtask: {sentence}\n\n{}", args::HELP);

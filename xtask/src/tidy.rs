@@ -3,6 +3,7 @@
 
 mod allow;
 mod bans;
+mod bundled;
 mod covered;
 mod cycles;
 mod imports;
@@ -77,6 +78,10 @@ const CHECKS: &[Check] = &[
     Check {
         name: "dependency_reasons",
         find: manifest::reasons,
+    },
+    Check {
+        name: "bundles_current",
+        find: bundled::current,
     },
     Check {
         name: "bad_inputs_covered",
