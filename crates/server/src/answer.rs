@@ -34,7 +34,8 @@ pub(crate) struct Dress {
 impl Dress {
     /// Adds the headers.
     pub(crate) fn put_on(&self, headers: &mut HeaderMap) {
-        headers.insert(VARY, HeaderValue::from_static("Origin"));
+        // What else it varies by, its maker has said.
+        headers.append(VARY, HeaderValue::from_static("Origin"));
         if self.no_store {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }

@@ -21,6 +21,7 @@ mod answer;
 mod app;
 mod assemble;
 mod auth;
+mod browser_client;
 mod clock;
 pub mod config;
 mod dialect;

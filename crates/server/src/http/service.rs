@@ -23,6 +23,7 @@ use super::{api, next, target};
 use crate::access::Origin;
 use crate::answer::{Answer, Dress, empty, full, not_allowed, problem, put_off};
 use crate::app::{App, Peer};
+use crate::browser_client;
 use crate::forwarded;
 use crate::rates::Payer;
 
@@ -174,6 +175,9 @@ pub(super) async fn route(
         ("/readyz", &Method::GET) => ready(app).await?,
         ("/metrics", &Method::GET) => metrics(app, peer, &subject)?,
         ("/" | "/healthz" | "/readyz" | "/metrics", _) => not_allowed("GET"),
+        (path, method) if path.starts_with("/socket.io/") => {
+            browser_client::answer(path, method, &head.headers).ok_or_else(not_found)?
+        }
         (path, method) if path.starts_with("/api/") => {
             let path = &path["/api/".len()..];
             let asked = api::Asked {
@@ -206,10 +210,7 @@ pub(super) async fn route(
         }
         (path, method) => {
             let Some(list) = channels_of(path) else {
-                return Err(Refusal::new(
-                    Code::NotFound,
-                    "there is /c/CHANNEL, /api/…, /healthz and the page at /",
-                ));
+                return Err(not_found());
             };
             let upgrade = wants_websocket(&head.headers);
             match *method {
@@ -266,6 +267,13 @@ pub(super) async fn route(
         }
     };
     Ok(Reply::Answer(answer))
+}
+
+fn not_found() -> Refusal {
+    Refusal::new(
+        Code::NotFound,
+        "there is /c/CHANNEL, /api/…, /healthz and the page at /",
+    )
 }
 
 /// What is served on the addresses of operators.
