@@ -4,6 +4,7 @@
 import { World } from '../conformance/clients/lib/world.mjs';
 import { Inbox, runTests } from '../conformance/clients/lib/suite.mjs';
 import { startPageServer } from './lib/page_server.mjs';
+import { SocketIoPeer } from './lib/socketio_peer.mjs';
 
 /** The page's host, which the server allows, and one that it does not. Both lead to loopback. */
 const PAGE_HOST = 'page.test';
@@ -27,6 +28,7 @@ const pages = await startPageServer((report) => reports.push(report));
 const origin = `http://${PAGE_HOST}:${pages.port}`;
 const world = new World(binary, ['--allow-origin', origin]);
 const secureWorld = new World(binary, ['--allow-origin', origin], { tls: true });
+const peer = new SocketIoPeer();
 let browser = null;
 let count = 0;
 let failed = 0;
@@ -57,9 +59,11 @@ function driven(prefix, tests) {
 
 try {
   const base = await world.start();
-  pages.use(world);
+  pages.use([world, peer]);
   const parameters = new URLSearchParams({
     base,
+    // Node's server, or one on a port of this machine that has the same application.
+    peer: await peer.start(process.env.FANWIRE_SOCKETIO_PORT),
     foreign: `http://${FOREIGN_HOST}:${pages.port}`,
     loopback: `http://127.0.0.1:${pages.port}`,
   });
@@ -73,7 +77,7 @@ try {
   await driven('live page', browser.ownTests(base, control));
   if (browser.visit) {
     const secure = await secureWorld.start();
-    pages.use(secureWorld);
+    pages.use([secureWorld]);
     await browser.visit(`${origin}/page/index.html?${new URLSearchParams({ base: secure })}`);
     await pageReports('TLS, ');
     await driven('TLS', browser.secureTests(secure, control));
@@ -86,6 +90,7 @@ try {
   await browser?.close();
   await world.stop();
   await secureWorld.stop();
+  peer.close();
   pages.close();
 }
 if (failed > 0) console.log(`# the server's last lines: ${world.serverOutput.slice(-5).join(' | ')}`);

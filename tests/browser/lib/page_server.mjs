@@ -14,21 +14,25 @@ const FOLDERS = {
   page: join(browser, 'page'),
   lib: join(clients, 'lib'),
   shared: join(clients, 'shared'),
+  socketio: join(dirname(dirname(browser)), 'clients', 'socketio', 'src'),
 };
-const TYPES = { html: 'text/html', mjs: 'text/javascript' };
+const TYPES = { html: 'text/html', mjs: 'text/javascript', js: 'text/javascript' };
 
-/** Starts it; `onReport` is given each report. Gives `{ port, use(world), close() }`. */
+/**
+ * Starts it; `onReport` is given each report. Gives `{ port, use(doors), close() }`: `doors` are
+ * asked first, each with a `control(request, response)`.
+ */
 export async function startPageServer(onReport) {
-  let world = null;
+  let doors = [];
   const server = createServer(async (request, response) => {
     try {
-      if (world && (await world.control(request, response))) return;
+      for (const door of doors) if (await door.control(request, response)) return;
       if (request.method === 'POST' && request.url === '/report') {
         onReport(JSON.parse(await readBody(request)));
         response.writeHead(204).end();
         return;
       }
-      const [, folder, file, type] = /^\/(\w+)\/(\w+\.(html|mjs))(?:\?|$)/.exec(request.url) ?? [];
+      const [, folder, file, type] = /^\/(\w+)\/(\w+\.(html|mjs|js))(?:\?|$)/.exec(request.url) ?? [];
       if (!Object.hasOwn(FOLDERS, folder ?? '')) {
         response.writeHead(404).end();
         return;
@@ -45,5 +49,5 @@ export async function startPageServer(onReport) {
     server.close();
     server.closeAllConnections();
   };
-  return { port, use: (chosen) => (world = chosen), close };
+  return { port, use: (chosen) => (doors = chosen), close };
 }

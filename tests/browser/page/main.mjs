@@ -8,9 +8,16 @@ import { fetchTests } from '/shared/fetch.mjs';
 import { handOverTests } from '/shared/hand_over.mjs';
 import { webSocketTests } from '/shared/web_socket.mjs';
 import { foreignTests } from '/page/foreign_tests.mjs';
+import { socketIoTests } from '/shared/socket_io.mjs';
+import { loadScript, scriptTests } from '/page/script_tests.mjs';
+import { partTests } from '/shared/socket_io_parts.mjs';
 
 const parameters = new URLSearchParams(location.search);
 const fanwire = new Fanwire(parameters.get('base'), location.origin);
+/** What is done to the connections of the Socket.IO tests is done by the server of this page. */
+const stage = new Proxy({}, {
+  get: (_, verb) => () => fetch(`/peer/${verb}`, { method: 'POST' }),
+});
 
 async function report(result) {
   const line = document.createElement('li');
@@ -26,6 +33,14 @@ const suites = {
   fetch: fetchTests(fanwire),
   'hand-over': handOverTests(EventSource, WebSocket, fanwire),
 };
+// The Socket.IO client's own server is given.
+if (parameters.has('peer')) {
+  const peer = parameters.get('peer');
+  const client = await loadScript(fanwire.base);
+  suites['Socket.IO script'] = scriptTests(fanwire.base, peer);
+  suites['Socket.IO parts'] = partTests();
+  suites['Socket.IO client'] = socketIoTests(client, peer, stage);
+}
 // Pages of other origins are given where they are to try.
 if (parameters.has('foreign')) {
   suites['other pages'] = foreignTests(fanwire, parameters.get('foreign'), parameters.get('loopback'));

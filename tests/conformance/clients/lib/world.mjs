@@ -90,12 +90,13 @@ class Server {
   }
 }
 
-/** A TCP proxy that can cut all connections with RST and refuse new ones. */
-class Proxy {
+/** A TCP proxy that can cut all connections with RST, refuse new ones, and hold all bytes back. */
+export class Proxy {
   /** Where connections go. */
   upstreamPort = 0;
   /** New connections are reset at once. */
   isRefusing = false;
+  #isFrozen = false;
   #pairs = new Set();
   #heads = [];
   #server = createServer({ allowHalfOpen: true }, (client) => this.#accept(client));
@@ -122,8 +123,24 @@ class Proxy {
       this.#pairs.delete(pair);
     });
     upstream.on('close', () => client.destroy());
+    if (this.#isFrozen) return;
     client.pipe(upstream);
     upstream.pipe(client);
+  }
+
+  /** Connections stay open, but nothing goes through them, until `thaw`. */
+  freeze() {
+    this.#isFrozen = true;
+    for (const { client, upstream } of this.#pairs) {
+      client.unpipe(upstream);
+      upstream.unpipe(client);
+    }
+  }
+
+  /** Cuts what was frozen; new connections are as before. */
+  thaw() {
+    this.#isFrozen = false;
+    this.cut();
   }
 
   /** Both sides see a reset, at this very moment and with whatever was under way lost. */
