@@ -32,18 +32,28 @@ static CLASSIC: LazyLock<File> = LazyLock::new(|| File::new(include_bytes!("asse
 static MODULE: LazyLock<File> =
     LazyLock::new(|| File::new(include_bytes!("assets/socket.io.esm.js")));
 
-/// The answer, where the path is one of the client's: also by the names under which pages know
-/// the smaller files, of which ours are some.
-pub(crate) fn answer(path: &str, method: &Method, headers: &HeaderMap) -> Option<Answer> {
-    let file = match path.strip_prefix("/socket.io/")? {
-        "socket.io.js" | "socket.io.min.js" => &CLASSIC,
-        "socket.io.esm.js" | "socket.io.esm.min.js" => &MODULE,
-        _ => return None,
-    };
-    Some(match *method {
+/// Their names, also those under which pages know smaller files, of which ours are some.
+const NAMES: [&str; 4] = [
+    "socket.io.js",
+    "socket.io.min.js",
+    "socket.io.esm.js",
+    "socket.io.esm.min.js",
+];
+
+/// Whether a path is one of the client's, which stand below the path of Socket.IO.
+pub(crate) fn is_here(below: &str, path: &str) -> bool {
+    path.strip_prefix(below)
+        .is_some_and(|name| NAMES.contains(&name))
+}
+
+/// The answer for a path that is one of the client's.
+pub(crate) fn answer(path: &str, method: &Method, headers: &HeaderMap) -> Answer {
+    let is_module = path.ends_with(".esm.js") || path.ends_with(".esm.min.js");
+    let file = if is_module { &MODULE } else { &CLASSIC };
+    match *method {
         Method::GET | Method::HEAD => file.answer(headers),
         _ => not_allowed("GET, HEAD"),
-    })
+    }
 }
 
 impl File {
@@ -127,7 +137,7 @@ mod tests {
             .iter()
             .map(|(name, value)| (name.clone(), HeaderValue::from_str(value).unwrap()))
             .collect();
-        let (head, body) = answer(path, &Method::GET, &headers).unwrap().into_parts();
+        let (head, body) = answer(path, &Method::GET, &headers).into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         (head.status.as_u16(), head.headers, body)
     }
@@ -174,16 +184,17 @@ mod tests {
 
     #[test]
     fn only_what_is_the_clients_is_answered() {
-        let none = HeaderMap::new();
+        assert!(is_here("/socket.io/", "/socket.io/socket.io.js"));
+        assert!(is_here("/chat/", "/chat/socket.io.esm.min.js"));
         for path in [
             "/socket.io/",
             "/socket.io/x.js",
             "/socket.io.js",
             "/c/socket.io.js",
         ] {
-            assert!(answer(path, &Method::GET, &none).is_none(), "{path}");
+            assert!(!is_here("/socket.io/", path), "{path}");
         }
-        let refused = answer("/socket.io/socket.io.js", &Method::POST, &none).unwrap();
+        let refused = answer("/socket.io/socket.io.js", &Method::POST, &HeaderMap::new());
         assert_eq!(refused.status(), StatusCode::METHOD_NOT_ALLOWED);
     }
 

@@ -175,8 +175,8 @@ pub(super) async fn route(
         ("/readyz", &Method::GET) => ready(app).await?,
         ("/metrics", &Method::GET) => metrics(app, peer, &subject)?,
         ("/" | "/healthz" | "/readyz" | "/metrics", _) => not_allowed("GET"),
-        (path, method) if path.starts_with("/socket.io/") => {
-            browser_client::answer(path, method, &head.headers).ok_or_else(not_found)?
+        (path, method) if browser_client::is_here(app.config.socketio.path.as_str(), path) => {
+            browser_client::answer(path, method, &head.headers)
         }
         (path, method) if path.starts_with("/api/") => {
             let path = &path["/api/".len()..];
