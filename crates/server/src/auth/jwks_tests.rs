@@ -234,3 +234,39 @@ async fn a8_a_reload_forgets_no_keys_of_an_issuer_that_is_as_it_was() {
     let paced = Published::after(&after, &second).unwrap();
     assert!(!Arc::ptr_eq(&kept, &paced.of("one").unwrap()));
 }
+
+#[tokio::test]
+async fn a_token_is_judged_by_keys_that_are_fetched_for_it() {
+    use crate::tokens::{KeyPair, Kind, SigningKey, Token, Verdict, judge};
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+    let pair = KeyPair::new(Kind::Ed25519).unwrap();
+    let body: String = pair
+        .public
+        .lines()
+        .filter(|line| !line.starts_with('-'))
+        .collect();
+    // The point stands at the end (RFC 8410, section 4).
+    let der = STANDARD.decode(body).unwrap();
+    let x = URL_SAFE_NO_PAD.encode(&der[der.len() - 32..]);
+    let published = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "k", "x": x}]});
+    let issuer = Issuer::start(&ok(&published.to_string())).await;
+    let mut config = config(&[("us", &issuer)]);
+    let claims = json!({"sub": "ada", "iss": "us", "exp": 4_102_444_800_u64});
+    let token = Token {
+        kid: Some("k".to_owned()),
+        claims: claims.as_object().unwrap().clone(),
+    };
+    let key = SigningKey::pem(pair.private.as_bytes()).unwrap();
+    let token = key.sign(key.usual(), &token).unwrap();
+    let taken = judge(&config, &token, &[]).await.unwrap();
+    assert!(matches!(taken, Verdict::Taken(_)), "{taken:?}");
+    assert_eq!(issuer.asked(), 1);
+    // Where they cannot be had, that is what is told.
+    issuer.says("");
+    config.tokens.jwks_timeout = Duration::from_millis(20);
+    match judge(&config, &token, &[]).await.unwrap() {
+        Verdict::Refused { code, .. } => assert_eq!(code, "unavailable"),
+        taken => panic!("{taken:?}"),
+    }
+}

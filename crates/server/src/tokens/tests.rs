@@ -285,3 +285,41 @@ fn a_new_api_key_can_be_sent_and_its_hash_configured() {
     assert_ne!(key, api_key().unwrap());
     assert!(secret().unwrap().len() >= 64);
 }
+
+#[test]
+fn a_token_that_was_changed_anywhere_is_explained_or_refused_without_a_panic() {
+    let token = by_secret(good());
+    let others = ['A', 'z', '9', '_', '.', '=', '\u{e9}'];
+    for (at, c) in token.char_indices() {
+        for other in others {
+            let changed = format!("{}{other}{}", &token[..at], &token[at + c.len_utf8()..]);
+            let _ = explain(&changed, now());
+        }
+        let _ = explain(&token[..at], now());
+    }
+    // Any JSON in any place.
+    let values = [
+        json!(null),
+        json!(-1),
+        json!(1.5),
+        json!(u64::MAX),
+        json!([]),
+        json!({}),
+        json!("\u{0}"),
+    ];
+    let names = [
+        "sub", "iss", "aud", "exp", "nbf", "iat", "jti", "fanwire", "x",
+    ];
+    use base64::Engine as _;
+    let part =
+        |value: &Value| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(value.to_string());
+    for name in names {
+        for value in &values {
+            for now in [0, now(), u64::MAX] {
+                let (head, claims) = (json!({ name: value }), json!({ name: value }));
+                let told = explain(&format!("{}.{}.", part(&head), part(&claims)), now);
+                assert!(told.unwrap().is_wrong(), "{name} {value}");
+            }
+        }
+    }
+}
