@@ -30,11 +30,10 @@ fn two_values(setting: &Setting) -> (String, String) {
             let plain = default.trim_matches('"').to_owned();
             let more = match plain.strip_suffix("KiB").or(plain.strip_suffix("MiB")) {
                 Some(number) => {
-                    plain.replace(number, &(number.parse::<u64>().unwrap() - 1).to_string())
+                    plain.replace(number, &(number.parse::<u64>().unwrap() + 1).to_string())
                 }
                 None => "12345".to_owned(),
             };
-            // A reserve of 0 is the one below 1 MiB; still another value.
             (plain, more)
         }
         "duration" => {
@@ -45,7 +44,10 @@ fn two_values(setting: &Setting) -> (String, String) {
             let more = format!("{}ms", unit.unwrap() + 1);
             (plain, more)
         }
-        "true|false" => ("false".to_owned(), "true".to_owned()),
+        "true|false" => {
+            let other = (default != "true").to_string();
+            (default, other)
+        }
         "anyone|users|keys|nobody|auto" => ("auto".to_owned(), "nobody".to_owned()),
         _ => match setting.key {
             "listen.addresses" => ("127.0.0.1:3000".to_owned(), "127.0.0.1:4000".to_owned()),
@@ -64,6 +66,10 @@ fn two_values(setting: &Setting) -> (String, String) {
                 (String::new(), "inbox-{sub}".to_owned())
             }
             "rules.users_issuer" => (String::new(), "id".to_owned()),
+            "rules.socketio" => ("auto".to_owned(), "on".to_owned()),
+            "rules.rooms" => ("auto".to_owned(), "public".to_owned()),
+            "rules.client_events" => ("deny".to_owned(), "publish:lobby".to_owned()),
+            "socketio.path" => ("/socket.io/".to_owned(), "/io/".to_owned()),
             "rules.history" => ("messages=1000".to_owned(), "off".to_owned()),
             "namespaces" => (String::new(), "chat:publish=nobody".to_owned()),
             key => panic!("{key}: a new form; give it two values here"),
