@@ -16,6 +16,8 @@ cargo xtask soak [--seconds N] [--seed S]
     five minutes (or N seconds) of churn: memory, descriptors and tasks end where they began
 cargo xtask bundle
     writes crates/server/src/assets/socket.io*.js from clients/socketio/src
+cargo xtask tlsscan
+    sslscan and testssl.sh against a server with a certificate, some minutes; above low fails
 
 With CI=true in the environment a skip is a failure.";
 
@@ -37,6 +39,8 @@ pub(crate) enum Task {
     Bundle,
     /// Run Autobahn's cases.
     Conformance,
+    /// Let scanners look at TLS.
+    TlsScan,
     /// Run the churn.
     Soak {
         /// How long.
@@ -67,6 +71,9 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Task, String> {
         Some("bundle") => rest
             .next()
             .map_or(Ok(Task::Bundle), |extra| Err(unknown(extra))),
+        Some("tlsscan") => rest
+            .next()
+            .map_or(Ok(Task::TlsScan), |extra| Err(unknown(extra))),
         Some("fuzz") => parse_fuzz(rest),
         Some("soak") => parse_soak(rest),
         Some("test") => parse_test(rest),
@@ -216,5 +223,7 @@ mod tests {
         assert_eq!(parse(&words("test --list")).unwrap(), Task::ListStages);
         assert_eq!(parse(&words("conformance")).unwrap(), Task::Conformance);
         assert_eq!(parse(&words("bundle")).unwrap(), Task::Bundle);
+        assert_eq!(parse(&words("tlsscan")).unwrap(), Task::TlsScan);
+        assert!(parse(&words("tlsscan x")).is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! The project's own tasks: `cargo xtask test` runs every suite, `cargo xtask tidy` the house
 //! rules alone, `cargo xtask conformance` the WebSocket cases, `cargo xtask fuzz` the decoders
 //! under arbitrary bytes, `cargo xtask soak` minutes of churn, `cargo xtask bundle` the browser
-//! client for Socket.IO in one file.
+//! client for Socket.IO in one file, `cargo xtask tlsscan` what scanners of TLS find.
 
 mod args;
 mod bundle;
@@ -14,6 +14,7 @@ mod soak;
 mod tally;
 mod test;
 mod tidy;
+mod tlsscan;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Ok(Task::Fuzz { only, seconds }) => fuzz::run(&root(), &only, seconds),
         Ok(Task::Soak { seconds, seed }) => soak::run(&root(), seconds, seed),
         Ok(Task::Bundle) => bundle::run(&root()),
+        Ok(Task::TlsScan) => tlsscan::run(&root()),
         Ok(Task::Tidy) => tidy::run(&root()),
         Err(sentence) => {
             eprintln!("xtask: {sentence}\n\n{}", args::HELP);

@@ -27,6 +27,12 @@ pub fn answer(bytes: &[u8], ended: bool) -> Result<Option<Answer>, String> {
     }))
 }
 
+/// What a server's HTTP/2 said to three requests, and whether all of it could be
+/// read. Pieces of one body stand together.
+pub fn http2<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<(String, Vec<u8>)>, bool) {
+    crate::load::told(pieces)
+}
+
 /// Whether a text is an adapter.
 pub fn adapter(text: &str) -> bool {
     Adapter::parse(text).is_ok()

@@ -102,3 +102,13 @@ pub(super) fn chunks(data: &[u8]) {
     let cut = bench::answer(&wire[..wire.len() - 1], false);
     assert_eq!(cut, Ok(None), "it is not whole before its last byte");
 }
+
+/// What a server says in HTTP/2, as the load generator reads it.
+pub(super) fn http2_answers(data: &[u8]) {
+    let whole = bench::http2(std::iter::once(data));
+    let bodies: usize = whole.0.iter().map(|(_, body)| body.len()).sum();
+    assert!(bodies <= data.len(), "no body out of nothing");
+    assert_eq!(bench::http2(data.chunks(1)), whole, "byte by byte");
+    let pieces = Dice::of(data).cut(data);
+    assert_eq!(bench::http2(pieces.into_iter()), whole, "in pieces");
+}

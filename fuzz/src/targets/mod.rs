@@ -49,6 +49,7 @@ targets! {
     engineio_session = engineio::session, "any inputs in any order: one answer, one live transport, one end";
     socketio_packet = socketio::packet, "a packet is refused or keeps its kind's rules, and is handed on as it is";
     socketio_attachments = socketio::attachments, "attachments complete their packet within the limit, or nothing is held";
+    http2_answers = http::http2_answers, "a server's frames say the same wherever they are cut";
     command = native::command, "a client's command is refused or within its limits";
     incoming = native::incoming, "objects, polls and system events of a server";
     envelope = native::envelope, "an envelope is one line and reads as what it was written from";

@@ -534,5 +534,36 @@ fn huffman(bytes: &[u8]) -> Option<u16> {
     Some(value)
 }
 
+/// What pieces of a server's side say to three requests, bodies in one piece
+/// each, and whether all of it was read.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn told<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<(String, Vec<u8>)>, bool) {
+    let mut http2 = Http2::new(true);
+    for id in [10, 30, 50] {
+        let asked = http2.request(id, b"GET /c/x HTTP/1.1\r\nHost: a:1\r\nAccept: b\r\n\r\n");
+        debug_assert!(asked.is_ok());
+    }
+    let mut all: Vec<(String, Vec<u8>)> = Vec::new();
+    for piece in pieces {
+        let mut at = 0;
+        loop {
+            match http2.next(piece, &mut at) {
+                Err(_) => return (all, false),
+                Ok(None) => break,
+                Ok(Some(Event::Data { id, from, to })) => {
+                    let name = format!("body {id}");
+                    match all.last_mut().filter(|(last, _)| *last == name) {
+                        Some((_, body)) => body.extend_from_slice(&piece[from..to]),
+                        None => all.push((name, piece[from..to].to_vec())),
+                    }
+                }
+                Ok(Some(event)) => all.push((format!("{event:?}"), Vec::new())),
+            }
+        }
+        debug_assert_eq!(at, piece.len());
+    }
+    (all, true)
+}
+
 #[cfg(test)]
 mod tests;

@@ -27,5 +27,7 @@ mod walk;
 mod wire;
 
 pub(crate) use engine::{Engine, Open, Setup};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use http2::told;
 pub(crate) use meter::{Spent, histogram, micros};
 pub(crate) use schedule::Schedule;

@@ -35,27 +35,11 @@ fn asking() -> Http2 {
     http2
 }
 
-/// The events of pieces, bodies in one piece each.
+/// The events of pieces.
 fn events(pieces: &[&[u8]]) -> Vec<(String, Vec<u8>)> {
-    let mut http2 = asking();
-    let mut all: Vec<(String, Vec<u8>)> = Vec::new();
-    for piece in pieces {
-        let mut at = 0;
-        while let Some(event) = http2.next(piece, &mut at).unwrap() {
-            match event {
-                Event::Data { id, from, to } => {
-                    let name = format!("body {id}");
-                    match all.last_mut().filter(|(last, _)| *last == name) {
-                        Some((_, body)) => body.extend_from_slice(&piece[from..to]),
-                        None => all.push((name, piece[from..to].to_vec())),
-                    }
-                }
-                event => all.push((format!("{event:?}"), Vec::new())),
-            }
-        }
-        assert_eq!(at, piece.len());
-    }
-    all
+    let (events, read) = told(pieces.iter().copied());
+    assert!(read);
+    events
 }
 
 #[test]
