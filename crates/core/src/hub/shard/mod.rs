@@ -475,6 +475,7 @@ impl Shard {
     }
 
     /// From live to catching up after `cursor`.
+    #[cold]
     fn fall_behind(sub: &mut Sub, tally: &mut Tally, cursor: Seq) {
         let behind = Behind {
             cursor,
