@@ -55,6 +55,18 @@ pub struct Rules {
 pub struct Namespaces {
     root: Rules,
     named: HashMap<Namespace, Rules, foldhash::fast::RandomState>,
+    rooms: Rooms,
+}
+
+/// Which namespaces close their channels, as rooms, to URLs.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Rooms {
+    /// What is said of single namespaces.
+    named: HashMap<Namespace, bool, foldhash::fast::RandomState>,
+    /// All whose name begins so, unless something is said of the one.
+    prefixes: Vec<Box<str>>,
+    /// All others, the default one included.
+    others: bool,
 }
 
 impl History {
@@ -99,6 +111,7 @@ impl Namespaces {
         Self {
             root,
             named: HashMap::default(),
+            rooms: Rooms::default(),
         }
     }
 
@@ -113,8 +126,75 @@ impl Namespaces {
         self
     }
 
+    /// Closes channels to URLs.
+    #[must_use]
+    pub fn with_rooms(mut self, rooms: Rooms) -> Self {
+        self.rooms = rooms;
+        self
+    }
+
+    /// Whether the channels of `namespace` are closed to URLs. API keys are let in.
+    pub fn closes(&self, namespace: &Namespace) -> bool {
+        self.rooms.closes(namespace)
+    }
+
     /// The rules that hold in `namespace`.
     pub fn rules(&self, namespace: &Namespace) -> &Rules {
         self.named.get(namespace).unwrap_or(&self.root)
+    }
+}
+
+impl Rooms {
+    /// Closes, or opens, all namespaces of which nothing else is said.
+    pub fn all(closed: bool) -> Self {
+        Self {
+            others: closed,
+            ..Self::default()
+        }
+    }
+
+    /// Closes or opens one.
+    #[must_use]
+    pub fn with(mut self, namespace: Namespace, closed: bool) -> Self {
+        self.named.insert(namespace, closed);
+        self
+    }
+
+    /// Closes all whose name begins so.
+    #[must_use]
+    pub fn closing_prefix(mut self, prefix: &str) -> Self {
+        self.prefixes.push(prefix.into());
+        self
+    }
+
+    fn closes(&self, namespace: &Namespace) -> bool {
+        self.named.get(namespace).copied().unwrap_or_else(|| {
+            let mut prefixes = self.prefixes.iter();
+            self.others
+                || !namespace.is_root()
+                    && prefixes.any(|prefix| namespace.as_str().starts_with(&**prefix))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_one_namespace_wins() {
+        let name = |text: &str| Namespace::new(text).unwrap();
+        let rooms = Rooms::all(false)
+            .closing_prefix("room-")
+            .with(name("room-open"), false)
+            .with(Namespace::root(), true);
+        let namespaces = Namespaces::default().with_rooms(rooms);
+        assert!(namespaces.closes(&Namespace::root()));
+        assert!(namespaces.closes(&name("room-1")));
+        assert!(!namespaces.closes(&name("room-open")));
+        assert!(!namespaces.closes(&name("chat")));
+        let every = Namespaces::default().with_rooms(Rooms::all(true).closing_prefix(""));
+        assert!(every.closes(&name("chat")));
     }
 }

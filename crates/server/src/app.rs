@@ -16,6 +16,7 @@ use crate::answer::ms;
 use crate::auth::{Auth, Now};
 use crate::clock::{SystemClock, random};
 use crate::config::Config;
+use crate::handlers::Spaces;
 use crate::limit::{Place, Slot};
 use crate::live::Live;
 use crate::metrics::Metrics;
@@ -38,6 +39,8 @@ pub(crate) struct App {
     pub(crate) page: Page,
     /// What modules above this one share, by its type.
     pub(crate) above: http::Extensions,
+    /// Namespaces, as code sees them.
+    pub(crate) spaces: Arc<Spaces>,
     pub(crate) stop: watch::Receiver<Stage>,
 }
 

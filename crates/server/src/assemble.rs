@@ -16,11 +16,12 @@ use crate::accept::{accept, accept_operators};
 use crate::access;
 use crate::app::App;
 use crate::auth::Auth;
-use crate::clock::{SystemClock, Tokio, random};
+use crate::clock::{SystemClock, Tokio, random, secret};
 use crate::config::{Config, Problems};
-use crate::dialect::encoders;
+use crate::dialect::{Pids, encoders};
 use crate::drive::{drive_feed, drive_shard};
 use crate::engineio::{Echo, Host, Serving};
+use crate::handlers::{Application, Spaces, rooms};
 use crate::limit::{Counts, fit_descriptors};
 use crate::listen::listen;
 use crate::live::Live;
@@ -30,6 +31,7 @@ use crate::rates::Rates;
 use crate::reload::{Loader, Reload, Renew};
 use crate::renew;
 use crate::shutdown::{Running, Stage};
+use crate::socketio::SocketIo;
 use crate::tls::Tls;
 
 /// A server that has not been started.
@@ -38,6 +40,7 @@ pub struct Server {
     broker: Option<Arc<dyn Broker>>,
     loader: Option<Loader>,
     hosts: Vec<(String, Arc<dyn Host>)>,
+    application: Application,
 }
 
 impl Server {
@@ -52,6 +55,7 @@ impl Server {
             broker: None,
             loader: None,
             hosts: Vec::new(),
+            application: Application::new(),
         })
     }
 
@@ -67,6 +71,13 @@ impl Server {
     #[must_use]
     pub fn reload_with(mut self, loader: Loader) -> Self {
         self.loader = Some(loader);
+        self
+    }
+
+    /// Serves namespaces by code of its own.
+    #[must_use]
+    pub fn application(mut self, application: Application) -> Self {
+        self.application = application;
         self
     }
 
@@ -107,7 +118,14 @@ impl Server {
         let counts = counts(&config);
         let (window, grace) = (config.listen.drain_window, config.listen.shutdown_grace);
         let (stop, stopped) = watch::channel(Stage::Serving);
-        let (app, mut drivers) = app(config, self.broker, stopped, self.loader, self.hosts)?;
+        let (app, mut drivers) = app(
+            config,
+            self.broker,
+            stopped,
+            self.loader,
+            self.hosts,
+            self.application,
+        )?;
         // It is set once, here.
         let _ = app.reload.counts.set(counts.clone());
         let mut doors = Vec::new();
@@ -137,6 +155,7 @@ impl Server {
             hub: app.hub.clone(),
             reload: app.reload.clone(),
             renew: renewing(app.clone()),
+            spaces: app.spaces.clone(),
             stop,
             doors,
             drivers,
@@ -159,12 +178,14 @@ pub(crate) fn app(
     broker: Option<Arc<dyn Broker>>,
     stop: watch::Receiver<Stage>,
     loader: Option<Loader>,
-    hosts: Vec<(String, Arc<dyn Host>)>,
+    mut hosts: Vec<(String, Arc<dyn Host>)>,
+    application: Application,
 ) -> io::Result<(Arc<App>, Vec<JoinHandle<()>>)> {
     let auth = Auth::new(&config)?;
     let core = config.to_core();
     let clock = Arc::new(SystemClock::new());
-    let door = Door::new(core.namespaces);
+    let rooms = rooms(&config, &application);
+    let door = Door::new(core.namespaces.with_rooms(rooms));
     door.set_keys(config.access.api_keys.keys());
     let (epoch, seed) = (Epoch(random()?), random()?);
     let broker = broker.unwrap_or_else(|| {
@@ -176,10 +197,12 @@ pub(crate) fn app(
         shards: shards(&config),
         seed: random()?,
     };
+    let pids = Arc::new(Pids::new(secret()?));
     let encoders = encoders(
         (config.sse.retry_min, config.sse.retry_max),
         (config.sse.drain_retry_min, config.sse.drain_retry_max),
         config.ws.deflate_threshold,
+        pids.clone(),
     );
     let (hub, shards) = Hub::new(hub_config, broker, clock.clone(), Arc::new(Tokio), encoders);
     let mut drivers = vec![tokio::spawn(drive_feed(hub.clone()))];
@@ -188,6 +211,9 @@ pub(crate) fn app(
     }
     let reload = Arc::new(Reload::new(loader));
     auth.fetch(&mut reload.fetching.lock());
+    let spaces = Spaces::new(hub.clone(), door.clone(), application);
+    let socketio = SocketIo::new(spaces.clone(), pids, &config.socketio);
+    hosts.push((config.socketio.path.clone(), Arc::new(socketio)));
     let mut above = http::Extensions::new();
     above.insert(Serving::at(hosts));
     let app = Arc::new(App {
@@ -198,6 +224,7 @@ pub(crate) fn app(
         reload,
         page: Page::new(),
         above,
+        spaces,
         hub,
         stop,
         door,

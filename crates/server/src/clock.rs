@@ -67,6 +67,16 @@ pub(crate) fn random() -> std::io::Result<u64> {
     getrandom::u64().map_err(std::io::Error::other)
 }
 
+/// As many as a key of a MAC has.
+///
+/// # Errors
+/// As [`random`].
+pub(crate) fn secret() -> std::io::Result<[u8; 32]> {
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(std::io::Error::other)?;
+    Ok(secret)
+}
+
 /// Bytes of one connection id.
 const ID: usize = 12;
 

@@ -29,6 +29,7 @@ mod drive;
 #[allow(dead_code, unused_imports, unreachable_pub)] // Until the protocol above it is served.
 mod engineio;
 mod forwarded;
+mod handlers;
 mod http;
 mod limit;
 mod listen;
@@ -40,13 +41,22 @@ mod rates;
 mod reload;
 mod renew;
 mod shutdown;
+mod socketio;
 mod tls;
 pub mod tokens;
 mod transport;
 
 pub use assemble::Server;
 pub use config::Config;
+pub use fanwire_core::error::{Code, Refusal};
 pub use fanwire_core::hub::Stats;
+pub use fanwire_core::key::SocketId;
+pub use fanwire_core::policy::{Subject, User};
+pub use handlers::{
+    AckError, Answers, Application, Args, Auth, ConnectRefusal, Emit, FromArg, FromArgs, Handlers,
+    Handshake, IntoArg, IntoArgs, IntoReply, InvalidArgs, Io, Json, Rejected, Reply, Socket,
+    Target,
+};
 /// Decoders without a public door, for the fuzz targets.
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

@@ -212,11 +212,17 @@ impl Metrics {
     }
 
     /// The text that a collector reads: the Prometheus text format, version 0.0.4.
-    pub(crate) fn text(&self, stats: &Stats, keys: usize, counts: Option<&Counts>) -> String {
+    pub(crate) fn text(
+        &self,
+        stats: &Stats,
+        keys: usize,
+        counts: Option<&Counts>,
+        sockets: usize,
+    ) -> String {
         let connections = counts.map_or(0, |counts| counts.total());
         let broken = counts.map_or(0, |counts| counts.broken());
         let mut out = Text(String::with_capacity(8192));
-        let gauges: [(&str, &str, u64); 8] = [
+        let gauges: [(&str, &str, u64); 9] = [
             ("connections", "Connections now.", connections as u64),
             (
                 "subscribers",
@@ -227,6 +233,11 @@ impl Metrics {
                 "subscribers_behind",
                 "Of them, catching up.",
                 stats.behind as u64,
+            ),
+            (
+                "sockets",
+                "Sockets of Socket.IO in their namespaces now.",
+                sockets as u64,
             ),
             ("keys", "Channels that anyone listens to.", keys as u64),
             (

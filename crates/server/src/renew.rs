@@ -3,6 +3,7 @@
 use crate::access;
 use crate::app::App;
 use crate::config::{Config, Problem, Problems};
+use crate::handlers::rooms;
 use crate::reload::{Reloaded, differing, kept};
 
 /// Reads the configuration again and puts it in force.
@@ -63,10 +64,16 @@ fn put_in_force(app: &App, wanted: Config) -> Result<Reloaded, Problems> {
         counts.set(next.limits.connections, next.limits.connections_per_ip);
     }
     app.door.set_keys(next.access.api_keys.keys());
-    app.door.replace(next.to_core().namespaces);
+    let rooms = rooms(&next, app.spaces.application());
+    app.door
+        .replace(next.to_core().namespaces.with_rooms(rooms));
     app.config.replace(next);
     // Whoever may no longer is let go.
     app.hub.recheck();
+    app.spaces
+        .everyone()
+        .iter()
+        .for_each(|socket| socket.recheck());
     Ok(Reloaded {
         changed,
         needs_restart,

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::config::{Config, Problems};
+use crate::handlers::{Io, Spaces};
 use crate::limit::Counts;
 use crate::reload::{Reload, Reloaded, Renew};
 
@@ -49,6 +50,7 @@ pub struct Running {
     pub(crate) hub: Arc<Hub>,
     pub(crate) reload: Arc<Reload>,
     pub(crate) renew: Renew,
+    pub(crate) spaces: Arc<Spaces>,
     pub(crate) stop: watch::Sender<Stage>,
     pub(crate) doors: Vec<JoinHandle<()>>,
     pub(crate) drivers: Vec<JoinHandle<()>>,
@@ -87,6 +89,12 @@ impl Running {
     /// The hub, for the same process to publish and to look at its figures.
     pub fn hub(&self) -> &Arc<Hub> {
         &self.hub
+    }
+
+    /// A namespace (`/`, `/chat`), to send to its sockets and to know who is there.
+    /// None where no namespace can have this name.
+    pub fn io(&self, namespace: &str) -> Option<Io> {
+        self.spaces.named(namespace).map(Io::new)
     }
 
     /// Reads the configuration again, as [`crate::Server::reload_with`] says, and

@@ -138,6 +138,29 @@ impl Door {
                 key,
             ));
         }
+        if self.namespaces().closes(key.namespace()) && !matches!(subject, Subject::Key(_)) {
+            return Err(refused(
+                Code::Forbidden,
+                "this namespace's channels are rooms of Socket.IO and closed to URLs; its rule \
+                 rooms = \"public\" opens them, an API key is let in",
+                key,
+            ));
+        }
+        self.allows(subject, verb, key)
+    }
+
+    /// Whether the rules let a subject do it: for what does not come by a URL, as the
+    /// sockets of Socket.IO, to whom rooms are not closed. The permit then is given
+    /// ([`Door::give`]), and this is asked again where rules have changed.
+    ///
+    /// # Errors
+    /// As [`Door::admit`].
+    pub fn ask(&self, subject: &Subject, verb: Verb, key: &Key) -> Result<(), Refusal> {
+        self.known(subject)?;
+        self.allows(subject, verb, key)
+    }
+
+    fn allows(&self, subject: &Subject, verb: Verb, key: &Key) -> Result<(), Refusal> {
         let namespaces = self.namespaces();
         let rules = namespaces.rules(key.namespace());
         verb.rights()
@@ -304,6 +327,29 @@ mod tests {
         assert!(permit.check().is_ok());
         door.set_keys([&"web".to_owned()]);
         assert_eq!(permit.check().unwrap_err().code, Code::Unauthorized);
+    }
+
+    #[test]
+    fn p8_closed_rooms_are_had_by_api_keys_and_by_sockets_alone() {
+        use crate::namespace::Rooms;
+        let rooms = Rooms::all(false).with(Namespace::new("chat").unwrap(), true);
+        let door = Door::new(Namespaces::all(Rules::open()).with_rooms(rooms));
+        for name in ["chat:lobby", "chat:@all"] {
+            for verb in [Verb::Subscribe, Verb::Read, Verb::Publish] {
+                let asked = door.admit(anonymous(), verb, keys(&[name]));
+                assert_eq!(asked.unwrap_err().code, Code::Forbidden, "{name}");
+                let user = door.admit(user(&[]), verb, keys(&[name]));
+                assert_eq!(user.unwrap_err().code, Code::Forbidden, "{name}");
+                let key = Subject::Key("ops".into());
+                assert!(door.admit(key, verb, keys(&[name])).is_ok(), "{name}");
+                let told = door.ask(&anonymous(), verb, &keys(&[name])[0]);
+                assert!(told.is_ok(), "{name}");
+            }
+        }
+        assert!(
+            door.admit(anonymous(), Verb::Read, keys(&["lobby"]))
+                .is_ok()
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::Grants;
 use crate::clock::Instant;
+use crate::key::Key;
 
 /// Who asks.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -34,6 +35,8 @@ pub struct User {
     pub expires: Option<Instant>,
     /// What its claims grant.
     pub grants: Grants,
+    /// Rooms of Socket.IO that it is put into, each in its namespace.
+    pub rooms: Box<[Key]>,
 }
 
 impl Subject {

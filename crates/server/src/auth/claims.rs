@@ -4,11 +4,15 @@
 use std::sync::Arc;
 
 use fanwire_core::clock::Instant;
+use fanwire_core::key::Key;
 use fanwire_core::policy::{Grants, Right, Rights, User};
 use serde::de::{Deserialize, Deserializer, Error as _};
 
 /// Bytes of `sub`, `iss` and `jti`, each.
 const MAX_TEXT: usize = 255;
+
+/// Rooms of one token.
+const MAX_ROOMS: usize = 128;
 
 /// The claims that matter here; others are left alone.
 #[derive(serde::Deserialize, Default)]
@@ -29,7 +33,14 @@ pub(crate) struct Claims {
     #[serde(deserialize_with = "text")]
     pub(crate) jti: Option<String>,
     #[serde(deserialize_with = "granted")]
-    pub(crate) fanwire: Grants,
+    pub(crate) fanwire: Given,
+}
+
+/// What the claim `fanwire` comes to.
+#[derive(Default)]
+pub(crate) struct Given {
+    pub(crate) grants: Grants,
+    pub(crate) rooms: Box<[Key]>,
 }
 
 /// The claim `fanwire`: for each right, patterns of channels.
@@ -45,6 +56,9 @@ struct Granted {
     presence: Vec<String>,
     #[serde(default)]
     call: Vec<String>,
+    /// Rooms that a Socket.IO client is put into when it connects.
+    #[serde(default)]
+    rooms: Vec<String>,
 }
 
 impl Claims {
@@ -56,7 +70,8 @@ impl Claims {
             token: self.jti.map(Arc::from),
             issued_ms: self.iat.and_then(|s| s.checked_mul(1000)),
             expires,
-            grants: self.fanwire,
+            grants: self.fanwire.grants,
+            rooms: self.fanwire.rooms,
         }
     }
 }
@@ -93,7 +108,7 @@ fn audience<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D
     }))
 }
 
-fn granted<'de, D: Deserializer<'de>>(from: D) -> Result<Grants, D::Error> {
+fn granted<'de, D: Deserializer<'de>>(from: D) -> Result<Given, D::Error> {
     let granted = Granted::deserialize(from)?;
     let history = granted.history.as_ref().unwrap_or(&granted.subscribe);
     let mut grants = Grants::none();
@@ -110,5 +125,15 @@ fn granted<'de, D: Deserializer<'de>>(from: D) -> Result<Grants, D::Error> {
                 .map_err(D::Error::custom)?;
         }
     }
-    Ok(grants)
+    if granted.rooms.len() > MAX_ROOMS {
+        return Err(D::Error::custom("more than 128 rooms"));
+    }
+    let rooms = granted.rooms.iter().map(|room| {
+        match Key::parse(room.as_bytes()).map_err(D::Error::custom)? {
+            room @ Key::Channel(..) => Ok(room),
+            _ => Err(D::Error::custom("a room is a channel")),
+        }
+    });
+    let rooms = rooms.collect::<Result<_, _>>()?;
+    Ok(Given { grants, rooms })
 }

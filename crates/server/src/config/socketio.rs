@@ -156,13 +156,20 @@ impl Config {
         let named = self.namespaces.by_name.get(namespace.as_str());
         let named = named.filter(|_| !namespace.is_root());
         let said = named.and_then(|rules| rules.rooms);
-        match said.unwrap_or(self.rules.rooms) {
+        let joined = served || self.socket_rules(namespace).on;
+        self.closes(said.unwrap_or(self.rules.rooms), joined)
+    }
+
+    /// The same of all namespaces that are not named.
+    pub(crate) fn closes_unnamed_rooms(&self, served: bool) -> bool {
+        self.closes(self.rules.rooms, served)
+    }
+
+    fn closes(&self, rooms: Rooms, joined: bool) -> bool {
+        match rooms {
             Rooms::Closed => true,
             Rooms::Public => false,
-            Rooms::Auto => {
-                let joined = served || self.socket_rules(namespace).on;
-                joined && !self.is_unconfigured()
-            }
+            Rooms::Auto => joined && !self.is_unconfigured(),
         }
     }
 }

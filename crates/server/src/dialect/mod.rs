@@ -6,7 +6,9 @@
 
 mod engineio;
 mod parts;
+mod pid;
 mod poll;
+pub(crate) mod socketio;
 mod sse;
 mod ws;
 
@@ -16,6 +18,8 @@ use std::time::Duration;
 use fanwire_core::hub::{Encoder, FormId};
 use fanwire_proto::ws::Deflate;
 use fanwire_proto::ws::deflate::Window;
+
+pub(crate) use pid::Pids;
 
 /// The wire forms, by their place in the list that [`encoders`] gives.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,6 +35,8 @@ pub(crate) enum Form {
     Poll,
     /// What an Engine.IO session says itself.
     EngineIo,
+    /// A socket of Socket.IO; `recovery`: its client may come back for what it missed.
+    SocketIo { recovery: bool },
 }
 
 impl Form {
@@ -48,6 +54,7 @@ impl Form {
             }
             Self::Poll => 10,
             Self::EngineIo => 11,
+            Self::SocketIo { recovery } => 12 + u8::from(recovery),
         })
     }
 }
@@ -55,11 +62,13 @@ impl Form {
 /// All encoders, in the order of their ids. `retry` is the range of the
 /// reconnection time that event streams are told, `drain_retry` that of the last
 /// word of a server that stops; `deflate_threshold` the bytes from which on
-/// WebSocket messages are compressed for those who agreed.
+/// WebSocket messages are compressed for those who agreed; `pids` makes the secret
+/// names of sockets.
 pub(crate) fn encoders(
     retry: (Duration, Duration),
     drain_retry: (Duration, Duration),
     deflate_threshold: usize,
+    pids: Arc<Pids>,
 ) -> Vec<Arc<dyn Encoder>> {
     let mut list: Vec<Arc<dyn Encoder>> = Vec::new();
     for (envelope, chunked) in [(false, false), (false, true), (true, false), (true, true)] {
@@ -80,6 +89,8 @@ pub(crate) fn encoders(
     }
     list.push(Arc::new(poll::Poll));
     list.push(Arc::new(engineio::EngineIo));
+    list.push(Arc::new(socketio::SocketIo { pids: None }));
+    list.push(Arc::new(socketio::SocketIo { pids: Some(pids) }));
     list
 }
 
@@ -99,10 +110,11 @@ mod tests {
                         [false, true].map(|envelope| Form::Ws { envelope, deflate })
                     }),
             )
-            .chain([Form::Poll, Form::EngineIo]);
+            .chain([Form::Poll, Form::EngineIo])
+            .chain([false, true].map(|recovery| Form::SocketIo { recovery }));
         let ids: Vec<u8> = forms.map(|form| form.id().0).collect();
         let range = (Duration::from_secs(2), Duration::from_secs(3));
-        let list = encoders(range, range, 1024);
+        let list = encoders(range, range, 1024, Arc::new(Pids::new([0; 32])));
         assert_eq!(ids, (0..list.len() as u8).collect::<Vec<_>>());
     }
 }

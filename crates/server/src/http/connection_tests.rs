@@ -87,8 +87,15 @@ impl World {
         let mut config = Config::default();
         change(&mut config);
         let (stop, stopped) = watch::channel(Stage::Serving);
-        let (app, drivers) =
-            crate::assemble::app(config, broker, stopped, None, Vec::new()).unwrap();
+        let (app, drivers) = crate::assemble::app(
+            config,
+            broker,
+            stopped,
+            None,
+            Vec::new(),
+            Default::default(),
+        )
+        .unwrap();
         Self {
             app,
             counts: Counts::new(100, 100),

@@ -306,7 +306,10 @@ fn metrics(app: &App, peer: &Peer, subject: &Subject) -> Result<Answer, Refusal>
         }
     }
     let counts = app.reload.counts.get().map(|counts| &**counts);
-    let text = app.metrics.text(&app.hub.stats(), app.hub.keys(), counts);
+    let sockets = app.spaces.len();
+    let text = app
+        .metrics
+        .text(&app.hub.stats(), app.hub.keys(), counts, sockets);
     Ok(full(StatusCode::OK, METRICS, text))
 }
 

@@ -220,7 +220,7 @@ fn absent(head: &Map<String, Value>, claims: &Map<String, Value>) -> Vec<Said> {
 
 fn granted(claims: &Claims) -> Vec<Granted> {
     let mut all: Vec<(String, Rights)> = Vec::new();
-    for (rights, pattern) in claims.fanwire.iter() {
+    for (rights, pattern) in claims.fanwire.grants.iter() {
         let pattern = pattern.to_string();
         let known = all.iter().position(|(text, _)| *text == pattern);
         let at = known.unwrap_or_else(|| {

@@ -1,0 +1,267 @@
+//! What an event carries.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use bytes::Bytes;
+use fanwire_core::message::Body;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+/// Binary arguments of one event; stock clients take no more.
+const MAX_BINARY: usize = 10;
+
+/// The arguments of an event or of an acknowledgement: JSON values, with binary
+/// anywhere inside.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Args {
+    /// A JSON array, in which `{"_placeholder":true,"num":n}` stands for the n-th
+    /// attachment.
+    array: Bytes,
+    attachments: Vec<Bytes>,
+}
+
+/// Arguments that are not what was asked for, or cannot be sent. The sentence says
+/// why.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InvalidArgs(pub Cow<'static, str>);
+
+/// One argument of any type that serde knows.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Json<T>(pub T);
+
+/// Arguments that are put together.
+#[derive(Debug)]
+pub struct Builder {
+    array: Vec<u8>,
+    attachments: Vec<Bytes>,
+}
+
+impl fmt::Display for InvalidArgs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for InvalidArgs {}
+
+impl InvalidArgs {
+    pub(super) fn new(why: &'static str) -> Self {
+        Self(Cow::Borrowed(why))
+    }
+}
+
+impl Default for Args {
+    fn default() -> Self {
+        Self {
+            array: Bytes::from_static(b"[]"),
+            attachments: Vec::new(),
+        }
+    }
+}
+
+impl Args {
+    /// What a client sent: the elements of an array that was checked, and what its
+    /// placeholders stand for. Copied, so that nothing keeps the frame.
+    pub(crate) fn received(elements: &str, attachments: Vec<Bytes>) -> Self {
+        let mut array = Vec::with_capacity(elements.len() + 2);
+        array.push(b'[');
+        array.extend_from_slice(elements.as_bytes());
+        array.push(b']');
+        Self {
+            array: array.into(),
+            attachments,
+        }
+    }
+
+    /// The JSON array. Binary is `{"_placeholder":true,"num":n}`.
+    pub fn json(&self) -> &str {
+        // Made of JSON alone, in both ways.
+        std::str::from_utf8(&self.array).unwrap_or("[]")
+    }
+
+    /// The binary parts, by the number of their placeholder.
+    pub fn attachments(&self) -> &[Bytes] {
+        &self.attachments
+    }
+
+    /// How many arguments there are.
+    pub fn len(&self) -> usize {
+        self.values().len()
+    }
+
+    /// True where there is none.
+    pub fn is_empty(&self) -> bool {
+        self.json()
+            .trim_matches(['[', ']', ' ', '\t', '\r', '\n'])
+            .is_empty()
+    }
+
+    /// Bytes of all of it.
+    pub fn size(&self) -> usize {
+        self.array.len() + self.attachments.iter().map(Bytes::len).sum::<usize>()
+    }
+
+    /// Each argument as JSON text.
+    pub fn values(&self) -> Vec<&str> {
+        serde_json::from_slice::<Vec<&RawValue>>(&self.array)
+            .unwrap_or_default()
+            .into_iter()
+            .map(RawValue::get)
+            .collect()
+    }
+
+    /// One argument as JSON text.
+    pub fn get(&self, number: usize) -> Option<&str> {
+        self.values().get(number).copied()
+    }
+
+    /// One argument that is binary.
+    pub fn binary(&self, number: usize) -> Option<Bytes> {
+        binary_in(self.get(number)?, &self.attachments)
+    }
+
+    /// All arguments, as a tuple or another sequence: `args.parse::<(String, u32)>()`.
+    ///
+    /// # Errors
+    /// Where they are of other types, more or fewer.
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, InvalidArgs> {
+        serde_json::from_slice(&self.array).map_err(|why| InvalidArgs(Cow::Owned(why.to_string())))
+    }
+
+    /// What is published: one argument is plain JSON, text or binary, as `POST`
+    /// would have published it; several are kept as they are.
+    pub(crate) fn into_body(self) -> Body {
+        let values = self.values();
+        if let [one] = values.as_slice() {
+            if self.attachments.is_empty() {
+                return match serde_json::from_str::<Cow<'_, str>>(one) {
+                    Ok(text) => Body::Text(Bytes::copy_from_slice(text.as_bytes())),
+                    Err(_) => Body::Json(Bytes::copy_from_slice(one.as_bytes())),
+                };
+            }
+            if self.attachments.len() == 1
+                && let Some(bytes) = binary_in(one, &self.attachments)
+            {
+                return Body::Binary(bytes);
+            }
+        }
+        Body::Args {
+            json: self.array,
+            attachments: self.attachments,
+        }
+    }
+}
+
+/// The attachment that a value stands for, where it is a placeholder.
+pub(super) fn binary_in(value: &str, attachments: &[Bytes]) -> Option<Bytes> {
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Placeholder {
+        #[serde(rename = "_placeholder")]
+        marked: bool,
+        num: usize,
+    }
+    let placeholder: Placeholder = serde_json::from_str(value).ok()?;
+    let bytes = attachments.get(placeholder.num)?;
+    placeholder.marked.then(|| bytes.clone())
+}
+
+impl Builder {
+    pub(super) fn new() -> Self {
+        Self {
+            array: vec![b'['],
+            attachments: Vec::new(),
+        }
+    }
+
+    /// Adds an argument that serde knows.
+    ///
+    /// # Errors
+    /// Where it cannot be written as JSON.
+    pub fn json<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), InvalidArgs> {
+        self.comma();
+        serde_json::to_writer(&mut self.array, value)
+            .map_err(|why| InvalidArgs(Cow::Owned(why.to_string())))
+    }
+
+    /// Adds a binary argument.
+    ///
+    /// # Errors
+    /// With more than 10 of them.
+    pub fn binary(&mut self, bytes: Bytes) -> Result<(), InvalidArgs> {
+        if self.attachments.len() >= MAX_BINARY {
+            return Err(InvalidArgs::new("at most 10 binary arguments"));
+        }
+        self.comma();
+        let mark = format!(
+            "{{\"_placeholder\":true,\"num\":{}}}",
+            self.attachments.len()
+        );
+        self.array.extend_from_slice(mark.as_bytes());
+        self.attachments.push(bytes);
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self) -> Args {
+        self.array.push(b']');
+        Args {
+            array: self.array.into(),
+            attachments: self.attachments,
+        }
+    }
+
+    fn comma(&mut self) {
+        if self.array.len() > 1 {
+            self.array.push(b',');
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn received(elements: &str, attachments: &[&'static [u8]]) -> Args {
+        let attachments = attachments.iter().map(|a| Bytes::from_static(a)).collect();
+        Args::received(elements, attachments)
+    }
+
+    const MARK: &str = r#"{"_placeholder":true,"num":0}"#;
+
+    #[test]
+    fn one_argument_is_published_as_a_post_would_and_several_as_they_are() {
+        let body = |elements: &str| received(elements, &[]).into_body();
+        assert_eq!(body(r#""a\"b""#), Body::Text(Bytes::from_static(b"a\"b")));
+        assert_eq!(
+            body("{\"a\": 1}"),
+            Body::Json(Bytes::from_static(b"{\"a\": 1}"))
+        );
+        let lone = r#""\ud800""#;
+        assert_eq!(body(lone), Body::Json(Bytes::from_static(lone.as_bytes())));
+        let one = received(MARK, &[b"\x00\xff"]).into_body();
+        assert_eq!(one, Body::Binary(Bytes::from_static(b"\x00\xff")));
+        assert!(matches!(body("1,2"), Body::Args { .. }));
+        assert!(matches!(body(""), Body::Args { .. }));
+        let nested = format!("[{MARK}]");
+        assert!(matches!(
+            received(&nested, &[b"x"]).into_body(),
+            Body::Args { .. }
+        ));
+    }
+
+    #[test]
+    fn arguments_are_taken_apart_and_parsed() {
+        let args = received(&format!("\"a,b\", [1,2] ,{MARK}"), &[b"bin"]);
+        assert_eq!(args.len(), 3);
+        assert_eq!(args.get(1), Some("[1,2]"));
+        assert_eq!(args.binary(2), Some(Bytes::from_static(b"bin")));
+        assert_eq!(args.binary(0), None);
+        let numbers = received("\"x\",7", &[]);
+        assert_eq!(numbers.parse::<(String, u32)>().unwrap(), ("x".into(), 7));
+        assert!(numbers.parse::<(String,)>().is_err());
+        assert!(received("", &[]).is_empty() && !numbers.is_empty());
+    }
+}

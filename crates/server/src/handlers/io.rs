@@ -1,0 +1,89 @@
+//! A namespace as a whole.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fanwire_core::error::Refusal;
+use fanwire_core::key::SocketId;
+
+use super::convert::IntoArgs;
+use super::emit::{Answers, Emit, Target};
+use super::socket::Socket;
+use super::space::Space;
+
+/// A namespace: sends to everyone or to those chosen, and knows who is there.
+#[derive(Clone)]
+pub struct Io(Arc<Space>);
+
+impl Io {
+    pub(crate) fn new(space: Arc<Space>) -> Self {
+        Self(space)
+    }
+
+    /// To a room or a socket.
+    pub fn to(&self, target: impl Into<Target>) -> Emit {
+        Emit::new(self.0.clone()).to(target)
+    }
+
+    /// To everyone but those in a room, or but one socket.
+    pub fn except(&self, target: impl Into<Target>) -> Emit {
+        Emit::new(self.0.clone()).except(target)
+    }
+
+    /// What may be lost.
+    pub fn volatile(&self) -> Emit {
+        Emit::new(self.0.clone()).volatile()
+    }
+
+    /// Sends an event to everyone.
+    ///
+    /// # Errors
+    /// As [`Emit::emit`].
+    pub fn emit(
+        &self,
+        event: &str,
+        args: impl IntoArgs,
+    ) -> impl Future<Output = Result<(), Refusal>> + Send + 'static {
+        Emit::new(self.0.clone()).emit(event, args)
+    }
+
+    /// Asks everyone who is connected now.
+    ///
+    /// # Errors
+    /// As [`Emit::emit_with_ack`].
+    pub fn emit_with_ack(
+        &self,
+        event: &str,
+        args: impl IntoArgs,
+        time: Duration,
+    ) -> impl Future<Output = Result<Answers, Refusal>> + Send + 'static {
+        Emit::new(self.0.clone()).emit_with_ack(event, args, time)
+    }
+
+    /// Everyone who is connected now.
+    pub fn sockets(&self) -> Vec<Socket> {
+        self.0.everyone()
+    }
+
+    /// Those of them in a room.
+    pub fn sockets_in(&self, room: &str) -> Vec<Socket> {
+        self.to(room).sockets()
+    }
+
+    /// Who has this id.
+    pub fn socket(&self, id: &SocketId) -> Option<Socket> {
+        self.0.find(id)
+    }
+
+    /// Lets everyone go from the namespace.
+    pub fn disconnect_sockets(&self) {
+        self.sockets().iter().for_each(Socket::disconnect);
+    }
+}
+
+impl fmt::Debug for Io {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Io({:?})", self.0.namespace)
+    }
+}

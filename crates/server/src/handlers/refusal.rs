@@ -1,0 +1,131 @@
+//! How code says no, and how it hears it.
+
+use std::fmt;
+
+use fanwire_core::error::Refusal;
+
+use super::args::InvalidArgs;
+
+/// Why a client may not come in: its `connect_error`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ConnectRefusal {
+    /// The error's message.
+    pub message: String,
+    /// The error's `data`.
+    pub data: Option<serde_json::Value>,
+}
+
+/// Why an event was refused: `{"code","message"}`, with `retry_in` (milliseconds)
+/// where it is known when to come back.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rejected {
+    /// A word for programs.
+    pub code: String,
+    /// A sentence for people.
+    pub message: String,
+    /// Milliseconds after which the same may succeed.
+    pub retry_in: Option<u64>,
+}
+
+/// Why there is no acknowledgement.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum AckError {
+    /// None came in time.
+    Timeout,
+    /// The client has gone.
+    Disconnected,
+    /// It could not be sent.
+    Refused(Refusal),
+}
+
+impl ConnectRefusal {
+    /// A refusal without data.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            data: None,
+        }
+    }
+
+    /// The same with data.
+    #[must_use]
+    pub fn with(mut self, data: serde_json::Value) -> Self {
+        self.data = Some(data);
+        self
+    }
+}
+
+impl From<&str> for ConnectRefusal {
+    fn from(message: &str) -> Self {
+        Self::new(message)
+    }
+}
+
+/// What the door says; the code stands in `data.code`.
+impl From<&Refusal> for ConnectRefusal {
+    fn from(refusal: &Refusal) -> Self {
+        let mut data = serde_json::json!({ "code": refusal.code.as_str() });
+        if let Some(wait) = refusal.retry_in {
+            data["retry_in"] = ms(wait).into();
+        }
+        Self::new(refusal.detail.clone()).with(data)
+    }
+}
+
+impl Rejected {
+    /// A code and a sentence.
+    pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            code: code.into(),
+            message: message.into(),
+            retry_in: None,
+        }
+    }
+
+    /// As the client gets it.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        let mut json = serde_json::json!({ "code": self.code, "message": self.message });
+        if let Some(wait) = self.retry_in {
+            json["retry_in"] = wait.into();
+        }
+        json
+    }
+}
+
+impl From<Refusal> for Rejected {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            code: refusal.code.as_str().to_owned(),
+            retry_in: refusal.retry_in.map(ms),
+            message: refusal.detail,
+        }
+    }
+}
+
+impl From<InvalidArgs> for Rejected {
+    fn from(why: InvalidArgs) -> Self {
+        Self::new("bad_request", why.to_string())
+    }
+}
+
+impl From<&str> for Rejected {
+    fn from(message: &str) -> Self {
+        Self::new("refused", message)
+    }
+}
+
+impl fmt::Display for AckError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Timeout => f.write_str("no acknowledgement came in time"),
+            Self::Disconnected => f.write_str("the client has gone"),
+            Self::Refused(refusal) => refusal.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for AckError {}
+
+fn ms(wait: std::time::Duration) -> u64 {
+    u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
+}

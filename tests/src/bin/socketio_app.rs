@@ -1,0 +1,226 @@
+//! `socketio-app PORT`: an application for tests with other people's Socket.IO
+//! clients. Nobody configured it, so local programs may do everything and its rooms
+//! are public; `FANWIRE_RECOVERY_MS` and `FANWIRE_PING_MS` shorten what the tests
+//! wait for.
+//!
+//! | namespace | |
+//! |---|---|
+//! | `/` | everything below, recovered |
+//! | `/plain` | the same, not recovered |
+//! | `/room-*` | the same, by pattern |
+//! | `/bare` | no code: `client_events = "publish:lobby"` |
+//!
+//! | event | what is done |
+//! |---|---|
+//! | `echo` … | acknowledged with the same |
+//! | `back` … | `back` is emitted with the same |
+//! | `join` R, `leave` R, `rooms` | |
+//! | `say` R, X | `said` X to the room, but to oneself |
+//! | `tell` R, X | `told` X to the room |
+//! | `all` X | `all` X to everyone |
+//! | `flash` X | `flash` X, volatile, to everyone |
+//! | `ask` X | `question` X is asked of this client; acknowledged with its answer |
+//! | `ask-all` X | of everyone; acknowledged with how many answered, and how many not |
+//! | `whoami` | id, whether it was recovered, its rooms, its name |
+//! | `kick`, `hang-up`, `panic`, `refuse` | |
+//! | `reasons` | why sockets have gone so far |
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use fanwire::config::{ClientEvents, NamedRules};
+use fanwire::{Application, Args, Config, ConnectRefusal, Handlers, Json, Rejected, Running};
+use fanwire::{Socket, Target};
+use serde_json::json;
+
+type Reasons = Arc<Mutex<Vec<String>>>;
+
+/// How long clients may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+fn main() -> ExitCode {
+    let port = std::env::args().nth(1).and_then(|port| port.parse().ok());
+    let Some(port) = port else {
+        eprintln!("socketio-app PORT: an application for tests; port 0 takes a free one");
+        return ExitCode::from(2);
+    };
+    let served = tokio::runtime::Runtime::new().and_then(|runtime| {
+        runtime.block_on(async {
+            let running = serve(port).await?;
+            println!("http://{}/", running.addr());
+            std::future::pending::<std::io::Result<()>>().await
+        })
+    });
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("socketio-app: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn ms(variable: &str) -> Option<Duration> {
+    let value = std::env::var(variable).ok()?;
+    value.parse().ok().map(Duration::from_millis)
+}
+
+async fn serve(port: u16) -> std::io::Result<Running> {
+    let mut config = Config::default();
+    config.listen.addresses = vec![SocketAddr::from(([127, 0, 0, 1], port))];
+    config.listen.drain_window = Duration::ZERO;
+    if let Some(window) = ms("FANWIRE_RECOVERY_MS") {
+        config.socketio.recovery = window;
+    }
+    if let Some(ping) = ms("FANWIRE_PING_MS") {
+        config.socketio.ping_interval = ping;
+        config.socketio.ping_timeout = ping;
+    }
+    let plain = NamedRules {
+        recovery: Some(false),
+        ..NamedRules::default()
+    };
+    let lobby = fanwire_core::key::Name::new("lobby").map_err(std::io::Error::other)?;
+    let bare = NamedRules {
+        socketio: Some(true),
+        client_events: Some(ClientEvents::Publish(lobby)),
+        ..NamedRules::default()
+    };
+    config.namespaces.by_name.insert("plain".to_owned(), plain);
+    config.namespaces.by_name.insert("bare".to_owned(), bare);
+    let reasons = Reasons::default();
+    let mut application = Application::new();
+    for name in ["/", "/plain", "/room-*"] {
+        let reasons = reasons.clone();
+        application = application
+            .namespace(name, |namespace| serve_namespace(namespace, &reasons))
+            .map_err(std::io::Error::other)?;
+    }
+    let server = fanwire::Server::new(config).map_err(std::io::Error::other)?;
+    server.application(application).start().await
+}
+
+fn serve_namespace(namespace: &mut Handlers, reasons: &Reasons) {
+    namespace.on_connect(|socket: Socket, auth| async move {
+        if let Some(why) = auth.get::<String>("refuse") {
+            return Err(ConnectRefusal::new(why).with(json!({ "code": "told-so" })));
+        }
+        if let Some(name) = auth.get::<String>("name") {
+            socket.set(name);
+        }
+        match auth.get::<String>("room") {
+            Some(room) => socket.join(&room).map_err(|why| (&why).into()),
+            None => Ok(()),
+        }
+    });
+    let gone = reasons.clone();
+    namespace.on_disconnect(move |_, reason| {
+        gone.lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .push(reason.to_owned());
+        async {}
+    });
+    let reasons = reasons.clone();
+    namespace.on("reasons", move |_, ()| {
+        let all = reasons
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone();
+        async move { Json(all) }
+    });
+    talk(namespace);
+    ask(namespace);
+    namespace.on("whoami", |socket: Socket, ()| async move {
+        json!({
+            "id": socket.id().as_str(),
+            "recovered": socket.recovered(),
+            "rooms": socket.rooms(),
+            "name": socket.get::<String>().as_deref(),
+        })
+    });
+    namespace.on("kick", |socket: Socket, ()| async move {
+        let _ = socket.emit("bye", ()).await;
+        socket.disconnect();
+    });
+    namespace.on(
+        "hang-up",
+        |socket: Socket, ()| async move { socket.close() },
+    );
+    namespace.on("panic", |_, args: Args| async move {
+        assert!(!args.is_empty(), "as was asked for");
+    });
+    namespace.on("refuse", |_, ()| async {
+        Err::<(), _>(Rejected::new("no", "as was asked for"))
+    });
+}
+
+fn talk(namespace: &mut Handlers) {
+    namespace.on("echo", |_, args: Args| async move { args });
+    namespace.on("back", |socket: Socket, args: Args| async move {
+        socket.emit("back", args).await?;
+        Ok::<_, Rejected>(())
+    });
+    namespace.on("join", |socket: Socket, room: String| async move {
+        socket.join(&room)?;
+        Ok::<_, Rejected>(())
+    });
+    namespace.on("leave", |socket: Socket, room: String| async move {
+        socket.leave(&room);
+    });
+    namespace.on(
+        "rooms",
+        |socket: Socket, ()| async move { Json(socket.rooms()) },
+    );
+    namespace.on(
+        "say",
+        |socket: Socket, (room, what): (String, Json<serde_json::Value>)| async move {
+            socket.to(room).emit("said", what).await?;
+            Ok::<_, Rejected>(())
+        },
+    );
+    namespace.on(
+        "tell",
+        |socket: Socket, (room, what): (String, Json<serde_json::Value>)| async move {
+            socket
+                .io()
+                .to(Target::Room(room))
+                .emit("told", what)
+                .await?;
+            Ok::<_, Rejected>(())
+        },
+    );
+    namespace.on(
+        "all",
+        |socket: Socket, what: Json<serde_json::Value>| async move {
+            socket.io().emit("all", what).await?;
+            Ok::<_, Rejected>(())
+        },
+    );
+    namespace.on(
+        "flash",
+        |socket: Socket, what: Json<serde_json::Value>| async move {
+            socket.io().volatile().emit("flash", what).await?;
+            Ok::<_, Rejected>(())
+        },
+    );
+}
+
+fn ask(namespace: &mut Handlers) {
+    namespace.on("ask", |socket: Socket, args: Args| async move {
+        let answer = socket.emit_with_ack("question", args, PATIENCE).await;
+        answer.map_err(|why| Rejected::new("unanswered", why.to_string()))
+    });
+    namespace.on("ask-all", |socket: Socket, args: Args| async move {
+        let answers = socket
+            .io()
+            .emit_with_ack("question", args, PATIENCE)
+            .await?;
+        let answered = answers.iter().filter(|(_, answer)| answer.is_ok()).count();
+        Ok::<_, Rejected>(json!({
+            "answered": answered,
+            "silent": answers.len() - answered,
+        }))
+    });
+}
