@@ -23,6 +23,7 @@ use fanwire_proto::engineio::{Open, Packet, Refusal, Wire};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::handshake::Shown;
 use super::outlet::{OnEnd, Outlet, OutletWriter};
 use super::reason::Reason;
 use super::registry::{Serving, Sid};
@@ -41,10 +42,8 @@ pub(crate) struct Handshake {
     pub(crate) client: IpAddr,
     /// Who pays for what comes by it.
     pub(crate) account: Account,
-    /// Its headers, without those that hold secrets.
-    pub(crate) headers: http::HeaderMap,
-    /// Its query, without secrets.
-    pub(crate) query: String,
+    /// What else it said.
+    pub(crate) request: Shown,
 }
 
 /// One session. Kept by the registry under its secret sid until it is gone.

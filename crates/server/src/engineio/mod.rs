@@ -4,6 +4,7 @@
 
 mod echo;
 mod engine;
+mod handshake;
 mod outlet;
 mod poll;
 mod reason;
@@ -13,6 +14,7 @@ mod web_socket;
 
 pub(crate) use echo::Echo;
 pub(crate) use engine::{Engine, Handshake, Opening};
+pub(crate) use handshake::Shown;
 pub(crate) use outlet::OnEnd;
 pub(crate) use poll::{Ticket, packets};
 pub(crate) use reason::Reason;

@@ -72,14 +72,18 @@ impl Granted {
     }
 }
 
+/// A WebSocket, while it lasts: a future written by hand, because an `async` block would hold
+/// room for all that comes after it, too.
+pub(crate) struct Serving(Option<Socket>);
+
 /// Serves a WebSocket to its end. `read` is what came behind the request.
-pub(crate) async fn serve(
+pub(crate) fn serve(
     app: Arc<App>,
     peer: Arc<Peer>,
     stream: Stream,
     read: &[u8],
     granted: Granted,
-) {
+) -> Serving {
     let max_payload = app.config.socketio.max_payload;
     let limits = Limits {
         // A text packet has its type before it.
@@ -89,8 +93,6 @@ pub(crate) async fn serve(
     let live = granted.head.is_none();
     let head = granted.head.filter(|head| !head.is_empty());
     let mut socket = Socket {
-        engine: granted.told.engine.clone(),
-        id: granted.told.id,
         told: granted.told,
         stream,
         live,
@@ -102,27 +104,28 @@ pub(crate) async fn serve(
         closing: None,
         peer_closed: false,
         peer,
+        place: granted.place.map(Box::new),
         app,
     };
     if socket.live {
         socket.begin();
     }
-    let farewell = poll_fn(|cx| socket.poll(cx)).await;
-    let wait = socket.app.config.ws.close_wait;
-    if farewell {
-        if !socket.peer_closed {
-            let echo = poll_fn(|cx| socket.poll_echo(cx));
-            // No echo in time is a peer that will not send one.
-            let _ = tokio::time::timeout(wait, echo).await;
+    Serving(Some(socket))
+}
+
+impl Future for Serving {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(socket) = &mut self.0 else {
+            return Poll::Ready(());
+        };
+        let farewell = std::task::ready!(socket.poll(cx));
+        if let Some(socket) = self.0.take().filter(|_| farewell) {
+            tokio::spawn(socket.finish());
         }
-        let Socket {
-            stream, told, peer, ..
-        } = socket;
-        drop(told);
-        linger(stream, wait).await;
-        drop(peer);
+        Poll::Ready(())
     }
-    drop(granted.place);
 }
 
 /// Tells the session that its WebSocket is gone, however its task ends, unless it knows.
@@ -144,9 +147,10 @@ impl Drop for Told {
 struct Socket {
     app: Arc<App>,
     peer: Arc<Peer>,
-    engine: Arc<Engine>,
-    id: WsId,
+    /// Which session, and which of its WebSockets.
     told: Told,
+    /// Held while it lasts.
+    place: Option<Box<Place>>,
     stream: Stream,
     /// The session lives on it.
     live: bool,
@@ -164,22 +168,47 @@ struct Socket {
 }
 
 impl Socket {
+    fn engine(&self) -> &Arc<Engine> {
+        &self.told.engine
+    }
+
+    /// Our close frame is out. Its echo is awaited, whatever comes before; then the
+    /// connection is closed.
+    async fn finish(mut self) {
+        let wait = self.app.config.ws.close_wait;
+        if !self.peer_closed {
+            let echo = poll_fn(|cx| self.poll_echo(cx));
+            // No echo in time is a peer that will not send one.
+            let _ = tokio::time::timeout(wait, echo).await;
+        }
+        let Self {
+            stream,
+            told,
+            peer,
+            place,
+            ..
+        } = self;
+        drop(told);
+        linger(stream, wait).await;
+        drop((peer, place));
+    }
+
     /// The session lives on this socket from now on.
     fn begin(&mut self) {
         self.live = true;
         if let Stream::Tcp(socket) = &self.stream
             && !self.pull
         {
-            self.engine.outlet.write_to(socket.clone());
+            self.engine().outlet.write_to(socket.clone());
         }
-        self.engine.moved();
-        self.engine.writable();
+        self.engine().moved();
+        self.engine().writable();
     }
 
     /// Ready at the end; true where a close frame went out.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         loop {
-            let seen = self.engine.look(self.id, cx);
+            let seen = self.engine().look(self.told.id, cx);
             for packet in seen.says {
                 self.say(packet.text());
             }
@@ -195,7 +224,7 @@ impl Socket {
             if self.live
                 && let Some(end) = seen.end
             {
-                let out = self.engine.outlet.is_empty();
+                let out = self.engine().outlet.is_empty();
                 if out || matches!(end, End::Gone) {
                     self.told.done = true;
                     return Poll::Ready(!matches!(end, End::Gone));
@@ -208,7 +237,7 @@ impl Socket {
                 }
                 return Poll::Pending;
             }
-            if let Some(talk) = self.engine.talk()
+            if let Some(talk) = self.engine().talk()
                 && talk.poll_room(cx).is_pending()
             {
                 // Not read: that is how a client feels that it is too fast.
@@ -247,11 +276,11 @@ impl Socket {
                 _ => Poll::Pending,
             };
         }
-        match self.engine.outlet.poll_drain(cx, &mut self.stream) {
+        match self.told.engine.outlet.poll_drain(cx, &mut self.stream) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Err(_)) => Poll::Ready(false),
             Poll::Ready(Ok(())) => {
-                self.engine.writable();
+                self.engine().writable();
                 Poll::Ready(true)
             }
         }
@@ -279,7 +308,7 @@ impl Socket {
                 Err(broken) => return self.fail(broken.close_code, broken.why),
             };
             self.on(event);
-            let waits = self.engine.talk().is_some_and(|talk| talk.is_full());
+            let waits = self.engine().talk().is_some_and(|talk| talk.is_full());
             if waits {
                 self.unread = input.to_vec();
                 return;
@@ -291,7 +320,7 @@ impl Socket {
         if matches!(event, Event::Ping(_) | Event::Pong(_)) {
             let payer = Payer {
                 buckets: &self.peer.buckets,
-                account: self.engine.handshake.account,
+                account: self.engine().handshake.account,
             };
             if let Err(refusal) = self.app.rates.controls(payer, self.app.clock.now()) {
                 let code = refusal.code.close().unwrap_or(1008);
@@ -302,7 +331,7 @@ impl Socket {
             Event::Ping(payload) => {
                 let pong = frame(Opcode::Pong, &payload);
                 match self.live {
-                    true => self.engine.pong(pong),
+                    true => self.engine().pong(pong),
                     // One at a time: more of them are no probe.
                     false if self.out.is_empty() => self.out.push_back(pong),
                     false => {}
@@ -314,8 +343,9 @@ impl Socket {
                 self.told.done = true;
                 // The same code back; a close without one gets 1000.
                 self.last_word(code.map_or(1000, |code| code.0), "");
-                let id = self.id;
-                self.engine.input(|session, now| session.ws_closed(now, id));
+                let id = self.told.id;
+                self.engine()
+                    .input(|session, now| session.ws_closed(now, id));
             }
             Event::Text(text) => {
                 self.assembly = None;
@@ -324,8 +354,8 @@ impl Socket {
             Event::Binary(bytes) => {
                 self.assembly = None;
                 if self
-                    .engine
-                    .packet(Source::Ws(self.id), &Packet::decode_binary(&bytes))
+                    .engine()
+                    .packet(Source::Ws(self.told.id), &Packet::decode_binary(&bytes))
                 {
                     self.deliver(bytes, true);
                 }
@@ -334,24 +364,24 @@ impl Socket {
     }
 
     fn on_text(&mut self, text: Bytes) {
-        let from = Source::Ws(self.id);
+        let from = Source::Ws(self.told.id);
         // The decoder lets nothing pass that is not UTF-8.
         let packet = std::str::from_utf8(&text).map(Packet::decode_text);
         let Ok(Ok(packet)) = packet else {
             return self.malformed();
         };
         let next = self
-            .engine
+            .engine()
             .input(|session, now| session.packet(now, from, &packet));
         match next {
             Some(Output::Deliver) => self.deliver(text.slice(1..), false),
-            Some(Output::Upgraded(id)) if id == self.id => self.begin(),
+            Some(Output::Upgraded(id)) if id == self.told.id => self.begin(),
             _ => {}
         }
     }
 
     fn deliver(&mut self, message: Bytes, binary: bool) {
-        let Some(talk) = self.engine.talk() else {
+        let Some(talk) = self.engine().talk() else {
             return;
         };
         let understood = match binary {
@@ -364,8 +394,8 @@ impl Socket {
     }
 
     fn malformed(&mut self) {
-        let from = Source::Ws(self.id);
-        self.engine
+        let from = Source::Ws(self.told.id);
+        self.engine()
             .input(|session, now| session.malformed(now, from));
     }
 
@@ -373,14 +403,15 @@ impl Socket {
     fn fail(&mut self, code: u16, why: &str) {
         self.told.done = true;
         self.last_word(code, why);
-        let id = self.id;
-        self.engine.input(|session, now| session.ws_failed(now, id));
+        let id = self.told.id;
+        self.engine()
+            .input(|session, now| session.ws_failed(now, id));
     }
 
     /// Closes with this code.
     fn last_word(&mut self, code: u16, why: &str) {
         match self.live {
-            true => self.engine.end(End::Close(code, why.to_owned())),
+            true => self.engine().end(End::Close(code, why.to_owned())),
             false => self.farewell(code, why),
         }
     }

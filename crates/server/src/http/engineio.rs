@@ -16,8 +16,7 @@ use fanwire_proto::engineio::{Payload, PayloadLimits};
 use fanwire_proto::ws::{CloseCode, close_frame};
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE,
-    ACCESS_CONTROL_REQUEST_HEADERS, AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue,
-    PROXY_AUTHORIZATION, RETRY_AFTER,
+    ACCESS_CONTROL_REQUEST_HEADERS, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER,
 };
 use http::{Method, StatusCode, request};
 
@@ -27,7 +26,7 @@ use super::publish::{Sent, read};
 use crate::answer::{Answer, Dress, empty, full, problem};
 use crate::app::{App, Peer};
 use crate::engineio::{
-    Engine, Granted, Handshake, Host, Opening, Serving, Sid, Ticket, packets, serve,
+    Engine, Granted, Handshake, Host, Opening, Serving, Shown, Sid, Ticket, packets, serve,
 };
 use crate::limit::Place;
 use crate::rates::{Account, Payer};
@@ -269,20 +268,11 @@ fn open(
         No::Busy(Refused::new(Code::Unavailable, sentence))
     };
     let sid = Sid::new().map_err(unguessable)?;
-    let mut headers = asked.head.headers.clone();
-    for secret in [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION] {
-        headers.remove(secret);
-    }
-    let query = asked.head.uri.query().unwrap_or_default();
-    let shown = query
-        .split('&')
-        .filter(|member| !member.starts_with("token=") && !member.starts_with("sid="));
     let handshake = Handshake {
         subject: asked.subject.clone(),
         client: asked.client,
         account: asked.account,
-        headers,
-        query: shown.collect::<Vec<_>>().join("&"),
+        request: Shown::of(asked.head),
     };
     let host = host(app, asked.head.uri.path()).ok_or(Refusal::BadRequest)?;
     Ok(Engine::open(app, handshake, sid, opening, &**host)?)
@@ -443,8 +433,7 @@ pub(super) fn leave(
             wait(app, peer, stream, read, (ticket.said(dress, closes), back));
         }
         Exit::WebSocket(granted) => {
-            let read = Bytes::copy_from_slice(read);
-            tokio::spawn(async move { serve(app, peer, stream, &read, granted).await });
+            tokio::spawn(serve(app, peer, stream, read, granted));
         }
     }
 }

@@ -146,8 +146,8 @@ impl Link for Joined {
         let engine = self.engine.upgrade()?;
         Some(Handshake {
             address: engine.handshake.client,
-            headers: engine.handshake.headers.clone(),
-            query: engine.handshake.query.clone(),
+            headers: engine.handshake.request.headers(),
+            query: engine.handshake.request.query().to_owned(),
         })
     }
 }
