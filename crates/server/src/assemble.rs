@@ -20,7 +20,7 @@ use crate::clock::{SystemClock, Tokio, random, secret};
 use crate::config::{Config, Problems};
 use crate::dialect::{Pids, encoders};
 use crate::drive::{drive_feed, drive_shard};
-use crate::engineio::{Echo, Host, Serving};
+use crate::engineio::{Echo, Host, Serving, drain};
 use crate::handlers::{Application, Spaces, rooms};
 use crate::limit::{Counts, fit_descriptors};
 use crate::listen::listen;
@@ -231,6 +231,7 @@ pub(crate) fn app(
         clock,
         config: Live::new(config),
     });
+    drivers.push(tokio::spawn(drain(app.clone())));
     Ok((app, drivers))
 }
 

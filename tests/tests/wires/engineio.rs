@@ -419,7 +419,8 @@ async fn e3_a_poll_cut_off_ends_the_session(variant: Variant) {
     polling.begin().await;
     polling.abort().await;
     fanwire_tests::wait::within("the session to end", async {
-        while polling.post("4x").await.status == 200 {}
+        // Nothing that would answer the poll.
+        while polling.post("6").await.status == 200 {}
     })
     .await;
     refused(&polling.get().await, 400, 1);

@@ -4,7 +4,6 @@
 //! The hub encodes a publication once per form and shares the bytes among all
 //! its subscribers; so nothing here knows of a single connection.
 
-mod engineio;
 mod parts;
 mod pid;
 mod poll;
@@ -33,8 +32,6 @@ pub(crate) enum Form {
     },
     /// Long poll and history.
     Poll,
-    /// What an Engine.IO session says itself.
-    EngineIo,
     /// A socket of Socket.IO; `recovery`: its client may come back for what it missed.
     SocketIo { recovery: bool },
 }
@@ -53,8 +50,7 @@ impl Form {
                 4 + way * 2 + u8::from(envelope)
             }
             Self::Poll => 10,
-            Self::EngineIo => 11,
-            Self::SocketIo { recovery } => 12 + u8::from(recovery),
+            Self::SocketIo { recovery } => 11 + u8::from(recovery),
         })
     }
 }
@@ -88,7 +84,6 @@ pub(crate) fn encoders(
         list.push(Arc::new(ws::Envelope { deflate }));
     }
     list.push(Arc::new(poll::Poll));
-    list.push(Arc::new(engineio::EngineIo));
     list.push(Arc::new(socketio::SocketIo { pids: None }));
     list.push(Arc::new(socketio::SocketIo { pids: Some(pids) }));
     list
@@ -110,7 +105,7 @@ mod tests {
                         [false, true].map(|envelope| Form::Ws { envelope, deflate })
                     }),
             )
-            .chain([Form::Poll, Form::EngineIo])
+            .chain([Form::Poll])
             .chain([false, true].map(|recovery| Form::SocketIo { recovery }));
         let ids: Vec<u8> = forms.map(|form| form.id().0).collect();
         let range = (Duration::from_secs(2), Duration::from_secs(3));

@@ -53,7 +53,7 @@ fn close_of(end: &End) -> Option<(CloseCode, String)> {
     })
 }
 
-pub(super) fn close(end: &End) -> Bytes {
+fn close(end: &End) -> Bytes {
     close_of(end).map_or_else(Bytes::new, |(code, reason)| {
         close_frame(Some(code), &reason)
     })

@@ -6,20 +6,19 @@
 //! session itself, one for each namespace, all in the same shard.
 
 use std::net::IpAddr;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Waker};
 
 use bytes::Bytes;
 use fanwire_core::clock::{Clock as _, Instant};
-use fanwire_core::error::Refusal as Refused;
-use fanwire_core::hub::{Attach, End, Kind, ShardId, Start, Subscriber, Writer};
-use fanwire_core::message::Keys;
-use fanwire_core::policy::{Subject, Verb};
+use fanwire_core::hub::{ShardId, Writer};
+use fanwire_core::policy::Subject;
 use fanwire_proto::engineio::query::Transport;
 use fanwire_proto::engineio::session::{
     Config, Control, Output, Outputs, PollId, PostId, Reason as Ended, Session, Source, WsId,
 };
 use fanwire_proto::engineio::{Open, Packet, Refusal, Wire};
+use fanwire_proto::ws::{CloseCode, close_frame};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -29,8 +28,6 @@ use super::reason::Reason;
 use super::registry::{Serving, Sid};
 use super::talk::{Host, Talk};
 use crate::app::App;
-use crate::clock::connection_id;
-use crate::dialect::Form;
 use crate::limit::Place;
 use crate::rates::Account;
 
@@ -53,12 +50,11 @@ pub(crate) struct Engine {
     sid: Sid,
     pub(super) outlet: Arc<Outlet>,
     core: Mutex<Core>,
-    /// Sends what belongs to no namespace.
-    control: OnceLock<Subscriber>,
+    /// Of all its subscribers.
+    shard: OnceLock<ShardId>,
     talk: OnceLock<Arc<dyn Talk>>,
     /// The next deadline may have come nearer.
     sooner: Notify,
-    me: Weak<Self>,
 }
 
 /// What is decided under one lock.
@@ -73,8 +69,6 @@ struct Core {
     drops: Option<WsId>,
     /// Of the WebSocket's task.
     waker: Option<Waker>,
-    /// How the session's own subscriber ended.
-    end: Option<End>,
     /// Held while the session lives on polls: a WebSocket has a place of its own.
     place: Option<Place>,
 }
@@ -108,16 +102,13 @@ pub(crate) enum Opening {
 
 impl Engine {
     /// Opens a session.
-    ///
-    /// # Errors
-    /// What the hub refuses with: the server shuts down.
     pub(crate) fn open(
         app: &Arc<App>,
         handshake: Handshake,
         sid: Sid,
         opening: Opening,
         host: &dyn Host,
-    ) -> Result<(Arc<Self>, Option<WsId>), Refused> {
+    ) -> (Arc<Self>, Option<WsId>) {
         let settings = &app.config.socketio;
         let config = Config {
             ping_interval: settings.ping_interval,
@@ -132,7 +123,7 @@ impl Engine {
                 (session, Some(id), None, Some(head))
             }
         };
-        let engine = Arc::new_cyclic(|me| Self {
+        let engine = Arc::new(Self {
             app: app.clone(),
             handshake,
             sid,
@@ -144,55 +135,21 @@ impl Engine {
                 says: Vec::new(),
                 drops: None,
                 waker: None,
-                end: None,
                 place,
             }),
-            control: OnceLock::new(),
+            shard: OnceLock::new(),
             talk: OnceLock::new(),
             sooner: Notify::new(),
-            me: me.clone(),
         });
         Serving::of(app).engines.keep(&engine.sid, engine.clone());
-        let opened = Self::begin(app, &engine, head, host);
-        if let Err(refusal) = opened {
-            Serving::of(app).engines.forget(&engine.sid);
-            return Err(refusal);
+        if let Some(head) = head {
+            engine.outlet.put(engine.greeting(&head));
+        } else {
+            tokio::spawn(engine.clone().keep_time());
         }
-        tokio::spawn(engine.clone().keep_time());
-        Ok((engine, live))
-    }
-
-    /// Attaches the session's own subscriber and begins what is said.
-    fn begin(
-        app: &Arc<App>,
-        engine: &Arc<Self>,
-        head: Option<Bytes>,
-        host: &dyn Host,
-    ) -> Result<(), Refused> {
-        let preface = head.map_or_else(Bytes::new, |head| engine.greeting(&head));
-        let me = engine.me.clone();
-        let on_end = Box::new(move |end| {
-            if let Some(engine) = me.upgrade() {
-                engine.on_end(end);
-            }
-        });
-        let subject = engine.handshake.subject.clone();
-        let control = app.hub.attach(Attach {
-            permit: app.door.give(subject, Verb::Subscribe, Keys::new())?,
-            start: Start::Latest,
-            form: Form::EngineIo.id(),
-            preface,
-            kind: Kind::Stream,
-            conn: connection_id(),
-            writer: Box::new(OutletWriter::new(&engine.outlet, on_end)),
-            heartbeat: None,
-            shard: None,
-            since: Default::default(),
-        })?;
-        // Both are set once, here.
-        let _ = engine.control.set(control);
-        let _ = engine.talk.set(host.opened(engine));
-        Ok(())
+        // It is set once, here.
+        let _ = engine.talk.set(host.opened(&engine));
+        (engine, live)
     }
 
     /// The answer's head and the first packet, as a WebSocket begins.
@@ -218,8 +175,9 @@ impl Engine {
     /// attachments as binary ones; a polling answer is made of them) that belongs to no
     /// namespace: a refusal to connect, a disconnect.
     pub(crate) fn send(&self, unit: Bytes) {
-        if let Some(control) = self.control.get() {
-            control.send(unit);
+        if !self.outlet.put(unit) && self.core.lock().session.is_open() {
+            // A client that asks and does not read.
+            self.close(Reason::TransportError);
         }
     }
 
@@ -230,9 +188,14 @@ impl Engine {
         Box::new(OutletWriter::new(&self.outlet, on_end))
     }
 
-    /// The shard of all its subscribers.
+    /// The shard of all its subscribers; none before the first.
     pub(crate) fn shard(&self) -> Option<ShardId> {
-        self.control.get().map(Subscriber::shard)
+        self.shard.get().copied()
+    }
+
+    /// The first of its subscribers is in this shard.
+    pub(crate) fn settle(&self, shard: ShardId) {
+        self.shard.get_or_init(|| shard);
     }
 
     /// Ends the session: for those above at once, for the peer politely. The first
@@ -260,26 +223,15 @@ impl Engine {
         if let Some(talk) = self.talk.get() {
             talk.writable();
         }
-        if let Some(control) = self.control.get() {
-            control.writable();
-        }
     }
 
     pub(crate) fn talk(&self) -> Option<&Arc<dyn Talk>> {
         self.talk.get()
     }
 
-    pub(super) fn pong(&self, unit: Bytes) {
-        if let Some(control) = self.control.get() {
-            control.pong(unit);
-        }
-    }
-
-    /// Ends the session's own subscriber, and so its WebSocket.
-    pub(super) fn end(&self, end: End) {
-        if let Some(control) = self.control.get() {
-            control.end(end);
-        }
+    /// Ends its WebSocket with this code, behind what subscribers still have to say.
+    pub(super) fn end(&self, code: CloseCode, why: &str) {
+        self.outlet.finish(close_frame(Some(code), why));
     }
 
     fn now(&self) -> Instant {
@@ -378,7 +330,11 @@ impl Engine {
             }
         }
         if left.closes {
-            self.end(End::Close(1000, String::new()));
+            let code = match left.closed {
+                Some(Ended::ServerShuttingDown) => CloseCode::RESTART,
+                _ => CloseCode::NORMAL,
+            };
+            self.end(code, "");
         }
         if left.gone {
             Serving::of(&self.app).engines.forget(&self.sid);
@@ -387,33 +343,15 @@ impl Engine {
         left.next
     }
 
-    /// The session's own subscriber is gone.
-    fn on_end(&self, end: End) {
-        let reason = match &end {
-            End::Shutdown => Ended::ServerShuttingDown,
-            End::Close(..) | End::Refused(_) => Ended::ForcedServerClose,
-            _ => Ended::TransportError,
-        };
-        // Nothing goes out behind its last words.
-        self.outlet.close();
-        let waker = {
-            let mut core = self.core.lock();
-            core.end = Some(end);
-            core.waker.take()
-        };
-        wake(waker);
-        // Told from within a shard's turn: the rest is done elsewhere.
-        if let Some(engine) = self.me.upgrade() {
-            tokio::spawn(async move {
-                engine.input(|session, now| session.close(now, reason));
-            });
-        }
-    }
-
-    /// Pings and times out, for as long as the session lasts.
+    /// Pings and times out, for as long as the session lives on polls; a WebSocket's task
+    /// does so itself.
     async fn keep_time(self: Arc<Self>) {
         loop {
-            let deadline = self.core.lock().session.next_deadline();
+            let deadline = {
+                let core = self.core.lock();
+                let polls = core.session.transport() == Transport::Polling;
+                core.session.next_deadline().filter(|_| polls)
+            };
             let Some(deadline) = deadline else {
                 return;
             };
@@ -480,8 +418,8 @@ pub(super) struct Seen {
     pub(super) says: Vec<Control>,
     /// It is to close: it only tried.
     pub(super) drops: bool,
-    /// The session's own subscriber is gone.
-    pub(super) end: Option<End>,
+    /// When the session is to be looked at, where it lives on this one.
+    pub(super) deadline: Option<Instant>,
 }
 
 impl Engine {
@@ -497,13 +435,18 @@ impl Engine {
         Seen {
             says,
             drops: core.drops.take_if(|of| *of == id).is_some(),
-            end: core.end.clone(),
+            deadline: core
+                .session
+                .next_deadline()
+                .filter(|_| core.session.is_live(id)),
         }
     }
 
     /// The session has moved to a WebSocket, whose place counts from now on.
     pub(super) fn moved(&self) {
         self.core.lock().place = None;
+        // Whoever kept the time of polls is done.
+        self.sooner.notify_one();
     }
 }
 

@@ -18,6 +18,6 @@ pub(crate) use handshake::Shown;
 pub(crate) use outlet::OnEnd;
 pub(crate) use poll::{Ticket, packets};
 pub(crate) use reason::Reason;
-pub(crate) use registry::{Serving, Sid};
+pub(crate) use registry::{Serving, Sid, drain};
 pub(crate) use talk::{Host, Talk};
 pub(crate) use web_socket::{Granted, serve};

@@ -50,8 +50,18 @@ struct State {
     /// Of whoever serves the transport.
     waker: Option<Waker>,
     next: Who,
+    /// Subscribers that still write.
+    writers: u32,
+    /// What is said when they all have ended.
+    last: Option<Bytes>,
     closed: bool,
 }
+
+/// Units of the session's own that may wait for the peer, in bytes.
+const OWN: usize = 512 * 1024;
+
+/// Whose they are.
+const SESSION: Who = 0;
 
 /// How bytes leave.
 #[derive(Default)]
@@ -73,6 +83,46 @@ impl Outlet {
         wake(state.waker.take());
     }
 
+    /// Puts a unit of the session's own behind what is held. False: too many wait.
+    pub(super) fn put(&self, unit: Bytes) -> bool {
+        let (fits, waker) = {
+            let mut state = self.0.lock();
+            let fits = state.bytes <= OWN && !state.closed;
+            if fits {
+                state.keep(SESSION, unit);
+            }
+            (fits, state.waker.take())
+        };
+        wake(waker);
+        fits
+    }
+
+    /// Bytes that are held.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.lock().bytes
+    }
+
+    /// Takes nothing more but what subscribers still have to say before they end; then says
+    /// `last`.
+    pub(super) fn finish(&self, last: Bytes) {
+        let waker = {
+            let mut state = self.0.lock();
+            if state.last.is_some() || state.closed {
+                return;
+            }
+            state.last = Some(last);
+            state.end();
+            state.waker.take()
+        };
+        wake(waker);
+    }
+
+    /// True where everything is said and out.
+    pub(super) fn is_finished(&self) -> bool {
+        let state = self.0.lock();
+        state.closed && state.held.is_empty()
+    }
+
     /// Takes all that is held, and whether writers are to be told of room. Ready where
     /// there is something.
     pub(super) fn poll_take(&self, cx: &Context<'_>) -> Poll<(Vec<Bytes>, bool)> {
@@ -87,11 +137,6 @@ impl Outlet {
         Poll::Ready((units, std::mem::take(&mut state.waiting)))
     }
 
-    /// True where nothing waits for the peer here.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.lock().held.is_empty()
-    }
-
     /// Writes what is held to `stream`. Ready where a writer waits and there is room,
     /// or the peer is gone.
     pub(super) fn poll_drain(
@@ -102,7 +147,8 @@ impl Outlet {
         let mut guard = self.0.lock();
         let state = &mut *guard;
         keep(&mut state.waker, cx);
-        while !state.held.is_empty() {
+        // Behind half a unit nothing else can stand; its writer goes on when there is room.
+        while !state.held.is_empty() && state.half.is_none() {
             let taken = ready!(state.write_held(|slices| stream.poll_write(cx, slices)))?;
             if taken == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
@@ -125,18 +171,31 @@ impl Outlet {
         }
     }
 
-    /// Takes nothing more. What is held still goes out.
+    /// Takes nothing more, and forgets what is held: the peer is gone.
     pub(super) fn close(&self) {
-        let waker = {
-            let mut state = self.0.lock();
-            state.closed = true;
-            state.waker.take()
-        };
-        wake(waker);
+        let mut state = self.0.lock();
+        state.held.clear();
+        state.bytes = 0;
+        state.closed = true;
     }
 }
 
 impl State {
+    fn keep(&mut self, who: Who, unit: Bytes) {
+        self.bytes += unit.len();
+        self.held.push_back((who, unit));
+    }
+
+    /// Says the last word once nobody else has anything to say.
+    fn end(&mut self) {
+        if self.writers == 0
+            && let Some(last) = self.last.take()
+        {
+            self.keep(SESSION, last);
+            self.closed = true;
+        }
+    }
+
     /// Hands the units held to `write`.
     fn write_held<T>(&self, write: impl FnOnce(&[IoSlice<'_>]) -> T) -> T {
         let mut slices = [IoSlice::new(&[]); BATCH];
@@ -170,8 +229,7 @@ impl State {
                 return Flushed::Blocked;
             }
             if let Some(unit) = outbox.pop() {
-                self.bytes += unit.len();
-                self.held.push_back((who, unit));
+                self.keep(who, unit);
             }
         }
         Flushed::All
@@ -227,6 +285,7 @@ impl OutletWriter {
         let who = {
             let mut state = outlet.0.lock();
             state.next += 1;
+            state.writers += 1;
             state.next
         };
         Self {
@@ -237,16 +296,23 @@ impl OutletWriter {
     }
 
     fn tell(&mut self, end: End) {
-        {
+        let Some(on_end) = self.on_end.take() else {
+            return;
+        };
+        let waker = {
             let mut state = self.outlet.0.lock();
             // Its rest will never come: nothing behind it could be understood.
             if state.half == Some(self.who) {
+                state.held.clear();
+                state.bytes = 0;
                 state.closed = true;
             }
-        }
-        if let Some(on_end) = self.on_end.take() {
-            on_end(end);
-        }
+            state.writers -= 1;
+            state.end();
+            state.waker.take()
+        };
+        wake(waker);
+        on_end(end);
     }
 }
 
@@ -271,7 +337,8 @@ impl Writer for OutletWriter {
                     state.write(self.who, outbox, &socket)
                 }
             };
-            let tells = matches!(state.way, Way::Held) || state.waiting;
+            // Whoever serves the transport writes what is held.
+            let tells = state.waiting || !state.held.is_empty();
             (flushed, state.waker.take_if(|_| tells))
         };
         wake(waker);

@@ -1,14 +1,16 @@
 //! All sessions of this node, by their secret names.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Weak};
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
 use super::engine::Engine;
+use super::reason::Reason;
 use super::talk::Host;
 use crate::app::App;
+use crate::shutdown::Stage;
 
 /// Parts of the table, each under a lock of its own.
 const PARTS: usize = 16;
@@ -74,6 +76,14 @@ impl Engines {
         }
     }
 
+    /// All sessions, as they are now.
+    fn all(&self) -> Vec<Weak<Engine>> {
+        let parts = self.parts.iter();
+        let all =
+            parts.flat_map(|part| part.lock().values().map(Arc::downgrade).collect::<Vec<_>>());
+        all.collect()
+    }
+
     /// A sid is random: any of its bytes spreads evenly.
     fn part(&self, sid: &Sid) -> &Part {
         let last = sid.0.as_bytes().last().copied().unwrap_or_default();
@@ -108,6 +118,23 @@ impl Serving {
     pub(crate) fn host(&self, path: &str) -> Option<&Arc<dyn Host>> {
         let mut hosts = self.hosts.iter();
         hosts.find_map(|(at, host)| (at == path).then_some(host))
+    }
+}
+
+/// Once the server stops, closes sessions one after the other, evenly over its window: also
+/// those that are in no namespace, of which the hub knows nothing.
+pub(crate) async fn drain(app: Arc<App>) {
+    app.reached(Stage::Draining).await;
+    let engines = &Serving::of(&app).engines;
+    let window = app.config.listen.drain_window;
+    let begun = tokio::time::Instant::now();
+    let all = engines.all();
+    let each = window / u32::try_from(all.len()).unwrap_or(u32::MAX).max(1);
+    for (engine, number) in all.iter().zip(0..) {
+        if let Some(engine) = engine.upgrade() {
+            tokio::time::sleep_until(begun + each * number).await;
+            engine.close(Reason::ServerShuttingDown);
+        }
     }
 }
 

@@ -11,8 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Buf as _, Bytes};
-use fanwire_core::clock::Clock as _;
-use fanwire_core::hub::End;
+use fanwire_core::clock::{Clock as _, Instant};
 use fanwire_proto::engineio::session::{Output, Source, WsId};
 use fanwire_proto::engineio::{Packet, Wire};
 use fanwire_proto::ws::{CloseCode, Decoder, Event, Limits, Opcode, Role, close_frame, frame};
@@ -102,6 +101,8 @@ pub(crate) fn serve(
         out: head.into_iter().collect(),
         assembly: None,
         closing: None,
+        timer: None,
+        pong: None,
         peer_closed: false,
         peer,
         place: granted.place.map(Box::new),
@@ -121,8 +122,12 @@ impl Future for Serving {
             return Poll::Ready(());
         };
         let farewell = std::task::ready!(socket.poll(cx));
-        if let Some(socket) = self.0.take().filter(|_| farewell) {
-            tokio::spawn(socket.finish());
+        if let Some(socket) = self.0.take() {
+            if farewell {
+                tokio::spawn(socket.finish());
+            } else if socket.live {
+                socket.engine().outlet.close();
+            }
         }
         Poll::Ready(())
     }
@@ -164,6 +169,10 @@ struct Socket {
     assembly: Option<Pin<Box<Sleep>>>,
     /// Bounds the time for last words.
     closing: Option<Pin<Box<Sleep>>>,
+    /// Runs until the session is to be looked at.
+    timer: Option<Pin<Box<Sleep>>>,
+    /// An answer to a ping that waits until the peer reads.
+    pong: Option<Bytes>,
     peer_closed: bool,
 }
 
@@ -221,27 +230,31 @@ impl Socket {
                 Poll::Ready(false) => return Poll::Ready(false),
                 Poll::Pending => {}
             }
-            if self.live
-                && let Some(end) = seen.end
-            {
-                let out = self.engine().outlet.is_empty();
-                if out || matches!(end, End::Gone) {
-                    self.told.done = true;
-                    return Poll::Ready(!matches!(end, End::Gone));
-                }
+            if self.live && self.engine().outlet.is_finished() {
+                self.told.done = true;
+                return Poll::Ready(true);
+            }
+            if self.live && seen.deadline.is_none() && self.closing.is_none() {
+                // The session is over; its last words have a moment to go out.
+                let wait = self.app.config.ws.close_wait;
+                self.closing = Some(Box::pin(tokio::time::sleep(wait)));
             }
             if let Some(closing) = &mut self.closing {
                 let over = closing.as_mut().poll(cx).is_ready();
-                if self.out.is_empty() || over {
+                if over || (!self.live && self.out.is_empty()) {
                     return Poll::Ready(!over);
                 }
                 return Poll::Pending;
+            }
+            if let Some(pong) = self.pong.take() {
+                self.answer(pong);
             }
             if let Some(talk) = self.engine().talk()
                 && talk.poll_room(cx).is_pending()
             {
                 // Not read: that is how a client feels that it is too fast.
-                return Poll::Pending;
+                std::task::ready!(self.poll_time(cx, seen.deadline));
+                continue;
             }
             if !self.unread.is_empty() {
                 let unread = std::mem::take(&mut self.unread);
@@ -253,8 +266,47 @@ impl Socket {
                 Poll::Ready(false) => return Poll::Ready(false),
                 Poll::Pending => {}
             }
+            // Only now: what came in time counts before the time does.
+            if self.poll_time(cx, seen.deadline).is_ready() {
+                continue;
+            }
             std::task::ready!(self.poll_assembly(cx));
             self.fail(1008, "a message took too long to come");
+        }
+    }
+
+    /// Looks at the session when it is time. Ready: something may have changed.
+    fn poll_time(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
+        let Some(deadline) = deadline else {
+            return Poll::Pending;
+        };
+        let at = self.app.clock.deadline(deadline);
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+        // Deadlines mostly move away: then the timer fires once in vain.
+        if timer.deadline() > at {
+            timer.as_mut().reset(at);
+        }
+        while timer.as_mut().poll(cx).is_ready() {
+            if at <= tokio::time::Instant::now() {
+                self.timer = None;
+                self.engine().input(|session, now| session.tick(now));
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(at);
+        }
+        Poll::Pending
+    }
+
+    /// Answers a ping, unless the peer does not read: then only the last one will be.
+    fn answer(&mut self, pong: Bytes) {
+        /// Answers to pings that may stand among what waits, in bytes.
+        const PONGS: usize = 4 * 1024;
+        if self.engine().outlet.bytes() > PONGS {
+            self.pong = Some(pong);
+        } else {
+            self.engine().outlet.put(pong);
         }
     }
 
@@ -331,7 +383,7 @@ impl Socket {
             Event::Ping(payload) => {
                 let pong = frame(Opcode::Pong, &payload);
                 match self.live {
-                    true => self.engine().pong(pong),
+                    true => self.answer(pong),
                     // One at a time: more of them are no probe.
                     false if self.out.is_empty() => self.out.push_back(pong),
                     false => {}
@@ -411,7 +463,7 @@ impl Socket {
     /// Closes with this code.
     fn last_word(&mut self, code: u16, why: &str) {
         match self.live {
-            true => self.engine().end(End::Close(code, why.to_owned())),
+            true => self.engine().end(CloseCode(code), why),
             false => self.farewell(code, why),
         }
     }

@@ -275,7 +275,7 @@ fn open(
         request: Shown::of(asked.head),
     };
     let host = host(app, asked.head.uri.path()).ok_or(Refusal::BadRequest)?;
-    Ok(Engine::open(app, handshake, sid, opening, &**host)?)
+    Ok(Engine::open(app, handshake, sid, opening, &**host))
 }
 
 /// Takes the packets of a POST in.

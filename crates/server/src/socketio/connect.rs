@@ -316,6 +316,7 @@ impl Conversation {
                 heartbeat: None,
                 shard: comer.engine.shard(),
             })?;
+            comer.engine.settle(subscriber.shard());
             *joined.subscriber.lock() = Some(subscriber);
             Ok::<_, Refusal>(now)
         });
