@@ -17,6 +17,8 @@ use crate::table::{modes, once};
 once!(
     r5_connects_over_the_rate_are_told_so_and_others_come_in,
     r5_api_keys_are_not_measured_by_their_address,
+    r5_each_request_on_a_kept_connection_is_charged_once,
+    r5_whoever_the_rate_is_of_the_refusal_has_the_same_forms,
 );
 modes!(
     r5_messages_over_the_rate_are_refused_on_each_transport_and_others_go_on,
@@ -204,4 +206,118 @@ async fn r5_api_keys_are_not_measured_by_their_address(variant: Variant) {
     }
     server.post("a", &[here], &[b'x'; 1000]).await.id();
     too_fast(&server.post("a", &[here], b"x").await, 1000);
+}
+
+async fn r5_each_request_on_a_kept_connection_is_charged_once(variant: Variant) {
+    let server = TestServer::with(variant, |config| {
+        config.rates.burst = Duration::from_secs(2);
+        config.rates.subscribes_per_connection = 1;
+    })
+    .await;
+    server.publish("a", "x").await;
+    let many: Vec<String> = (0..16).map(|n| format!("c{n}")).collect();
+    let many = format!("/c/{}", many.join(","));
+    let told = "/c/a?after=earliest&wait=20";
+    for (behind, status) in [
+        // Something is left, so it passes; what is charged twice would not.
+        (format!("{many}?wait=0"), 200),
+        (format!("{many}?after=earliest"), 200),
+    ] {
+        let mut http = Http::connect(server.addr).await;
+        let first = http.ask("GET", told, &[], b"").await;
+        assert_eq!(first.status, 200, "{}", first.text());
+        let second = http.ask("GET", &behind, &[], b"").await;
+        assert_eq!(second.status, status, "{behind}: {}", second.text());
+        // Refused once, and told so on a connection that goes on.
+        for _ in 0..2 {
+            too_fast(&http.ask("GET", told, &[], b"").await, 20);
+        }
+    }
+    let figures = server.get("x?wait=0", &[]).await;
+    assert_eq!(figures.status, 200);
+    let text = fanwire_tests::http::get(server.addr, "/metrics", &[])
+        .await
+        .text();
+    for line in [
+        "fanwire_refusals_total{code=\"rate_limited\"} 4",
+        "fanwire_opened_total{transport=\"history\"} 1",
+        "fanwire_opened_total{transport=\"poll\"} 4",
+    ] {
+        assert!(text.lines().any(|other| other == line), "{line}: {text}");
+    }
+}
+
+/// Channels of one namespace, more than one second of it allows.
+fn many() -> String {
+    let many: Vec<String> = (0..16).map(|n| format!("ns:c{n}")).collect();
+    many.join(",")
+}
+
+/// A connection that owes 15 seconds of subscribes, where it or its user does.
+async fn in_debt(server: &TestServer, headers: &[(&str, &str)]) -> Http {
+    let mut http = Http::connect(server.addr).await;
+    http.ask("GET", &format!("/c/{}", many()), headers, b"")
+        .await;
+    http
+}
+
+async fn r5_whoever_the_rate_is_of_the_refusal_has_the_same_forms(variant: Variant) {
+    let bearer = fanwire_tests::token::bearer(&fanwire_tests::token::of(
+        "ada",
+        600,
+        serde_json::json!({"subscribe": ["*:*"], "publish": ["*:*"]}),
+    ));
+    for whom in ["connection", "user", "address", "namespace"] {
+        let server = TestServer::with(variant, |config| {
+            slow(config);
+            fanwire_tests::token::configure(config);
+            let rates = &mut config.rates;
+            let (subscribes, bytes) = match whom {
+                "connection" => (
+                    &mut rates.subscribes_per_connection,
+                    &mut rates.bytes_per_connection,
+                ),
+                "user" => (&mut rates.subscribes_per_user, &mut rates.bytes_per_user),
+                "address" => (&mut rates.subscribes_per_ip, &mut rates.bytes_per_ip),
+                _ => (
+                    &mut rates.subscribes_per_namespace,
+                    &mut rates.bytes_per_namespace,
+                ),
+            };
+            (*subscribes, *bytes) = (1, 1);
+        })
+        .await;
+        let headers = [
+            ("Authorization", bearer.as_str()),
+            ("X-Forwarded-For", "203.0.113.7"),
+        ];
+        // A namespace is asked for each channel, and takes none of too many.
+        let list = match whom {
+            "namespace" => format!("/c/{}", many()),
+            _ => "/c/ns:a".to_owned(),
+        };
+        let mut http = in_debt(&server, &headers).await;
+        let poll = format!("{list}?wait=20");
+        let refused = http.ask("GET", &poll, &headers, b"").await;
+        too_fast(&refused, 16);
+        let stream = [headers[0], headers[1], ("Accept", "text/event-stream")];
+        let answer = http.ask("GET", &list, &stream, b"").await;
+        assert_eq!(answer.status, 200, "{whom}");
+        assert!(answer.text().starts_with("retry: "), "{}", answer.text());
+        let http = in_debt(&server, &headers).await;
+        let raw = headers.map(|(name, value)| (name, value.as_bytes()));
+        let upgrade = fanwire_tests::ws::upgrade(server.addr, &list, &raw);
+        let mut ws = Ws::try_send_over(http.wire, &upgrade)
+            .await
+            .unwrap()
+            .unwrap();
+        let (code, reason) = ws.closed().await;
+        assert_eq!(code, 3013, "{whom}");
+        assert!(reason.contains("come back in"), "{reason}");
+        let mut http = Http::connect(server.addr).await;
+        http.ask("POST", "/c/ns:a", &headers, &[b'x'; 1000])
+            .await
+            .id();
+        too_fast(&http.ask("POST", "/c/ns:a", &headers, b"xy").await, 1000);
+    }
 }

@@ -14,6 +14,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
+use fanwire_core::message::Keys;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
     UPGRADE,
@@ -24,8 +25,10 @@ use http_body_util::BodyExt as _;
 use super::connection;
 use super::engineio;
 use super::listen::Reply;
+use super::negotiate::{Waits, Want, want};
 use super::publish::Sent;
-use super::service::{dress, judge, route};
+use super::service::{channels_of, dress, judge, route};
+use super::target::{self, Query};
 use crate::answer::{Answer, empty, whole};
 use crate::app::{App, Peer};
 use crate::transport::{Back, Judged, Purpose, Said};
@@ -64,10 +67,23 @@ fn next(app: &Arc<App>, peer: &Arc<Peer>, read: &Bytes) -> Option<(Judged, usize
     if ours && !engineio::is_poll(&head) {
         return None;
     }
+    // Whatever hyper is to serve is charged for there alone; a refusal takes nothing,
+    // and is told there.
+    let asked = match ours {
+        true => None,
+        false => Some(waits(app, &head)?),
+    };
     let mut dress = dress(&head);
     // Nothing has to be waited for before a poll begins to wait.
     let judged = {
-        let judged = pin!(route(app, peer, &head, None, Duration::ZERO, &mut dress));
+        let judged = pin!(route(
+            app,
+            peer,
+            &head,
+            (None, asked),
+            Duration::ZERO,
+            &mut dress
+        ));
         judged.poll(&mut Context::from_waker(Waker::noop()))
     };
     match judged {
@@ -89,6 +105,19 @@ fn next(app: &Arc<App>, peer: &Arc<Peer>, read: &Bytes) -> Option<(Judged, usize
         Poll::Ready(Ok(Reply::Engine(exit))) => exit.waits().map(|said| (Judged::Waits(said), len)),
         _ => None,
     }
+}
+
+/// The channels and the query of a poll that waits; none for any other request.
+fn waits(app: &App, head: &request::Parts) -> Option<(Keys, Query)> {
+    let list = channels_of(head.uri.path())?;
+    let (keys, query) = target::read(list, head.uri.query()).ok()?;
+    let waits = Waits {
+        default: app.config.poll.wait,
+        max: app.config.poll.wait_max,
+    };
+    let want = want(&head.headers, &query, keys.len(), waits).ok()?;
+    let waits = matches!(want, Want::Poll { wait, .. } if !wait.is_zero());
+    (waits && !app.is_stopping()).then_some((keys, query))
 }
 
 async fn publishes(app: &Arc<App>, peer: &Arc<Peer>, head: &request::Parts, body: &Bytes) -> Said {

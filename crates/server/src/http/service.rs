@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fanwire_core::error::{Code, Refusal};
+use fanwire_core::message::Keys;
 use fanwire_core::policy::Subject;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE, ALLOW,
@@ -19,6 +20,7 @@ use super::handshake;
 use super::listen::{self, Reply};
 use super::negotiate::wants_websocket;
 use super::publish::{self, Sent};
+use super::target::Query;
 use super::{api, next, target};
 use crate::access::Origin;
 use crate::answer::{Answer, Dress, empty, full, not_allowed, problem, put_off};
@@ -84,8 +86,8 @@ pub(super) async fn judge(
 ) -> Reply {
     peer.serves();
     let mut dress = dress(head);
-    let reply = route(app, peer, head, Some(body), took, &mut dress).await;
-    let mut answer = match reply {
+    let routed = route(app, peer, head, (Some(body), None), took, &mut dress).await;
+    let mut answer = match routed {
         Ok(Reply::Answer(answer)) => answer,
         Ok(departs) => return departs,
         Err(refusal) => {
@@ -118,19 +120,20 @@ pub(super) fn dress(head: &request::Parts) -> Dress {
 }
 
 /// The list after `/c/`, or nothing after `/c`; none for other paths.
-fn channels_of(path: &str) -> Option<Option<&str>> {
+pub(super) fn channels_of(path: &str) -> Option<Option<&str>> {
     match path.strip_prefix("/c")? {
         "" => Some(None),
         rest => rest.strip_prefix('/').map(Some),
     }
 }
 
-/// What becomes of a request. `body`: none where it is known to have none.
+/// What becomes of a request. `body`: none where it is known to have none; `read`:
+/// what has been read of its target already.
 pub(super) async fn route(
     app: &Arc<App>,
     peer: &Peer,
     head: &request::Parts,
-    body: Option<Sent<'_>>,
+    (body, read): (Option<Sent<'_>>, Option<(Keys, Query)>),
     took: Duration,
     dress: &mut Dress,
 ) -> Result<Reply, Refusal> {
@@ -234,7 +237,10 @@ pub(super) async fn route(
                 let sentence = "the handshake came too slowly; send it at once";
                 return Err(Refusal::new(Code::RequestTimeout, sentence));
             }
-            let (keys, query) = target::read(list, head.uri.query())?;
+            let (keys, query) = match read {
+                Some(read) => read,
+                None => target::read(list, head.uri.query())?,
+            };
             let account = app.rates.account(&subject, client, proxied.is_some());
             let payer = Payer {
                 buckets: &peer.buckets,
