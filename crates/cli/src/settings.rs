@@ -77,7 +77,9 @@ impl Settings {
         }
         // A value that could not be read would only bring follow-up problems.
         let read_all = problems.0.is_empty();
-        if let (true, Err(found)) = (read_all, config.validate()) {
+        if let (true, Err(mut found)) = (read_all, config.validate()) {
+            let elsewhere = |key: &str| self.given.iter().any(|one| key.starts_with(one.key));
+            Config::locate(&mut found, text.unwrap_or_default(), elsewhere);
             problems = found;
         }
         problems.into_result().map(|()| config)

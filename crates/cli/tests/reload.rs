@@ -37,6 +37,22 @@ fn p8_sighup_reads_the_file_again_and_a_faulty_one_changes_nothing() {
     assert!(first.contains("rates.messages_per_user"), "{first}");
     running.hears("line 5");
 
+    // What each by itself could be is told with its line, too.
+    write(&format!(
+        "{keys}[sse]\nretry_min = \"9s\"\n[namespaces.\"a.b\"]\nhistory.ttl = \"0s\"\n"
+    ));
+    running.signal("HUP");
+    let said = running.hears("line 4");
+    assert!(
+        said.contains("sse.retry_min: is more than sse.retry_max"),
+        "{said}"
+    );
+    let said = running.hears("line 6");
+    assert!(said.contains("namespaces.a.b.history: "), "{said}");
+
+    write(&format!(
+        "{keys}[rates]\nmessages_per_user = \"many\"\nno = 1\n"
+    ));
     // The same is told to whoever asks by the API.
     let ask = format!("POST /api/reload HTTP/1.1\r\nAuthorization: Bearer {KEY}\r\nX-A:");
     let (head, body) = request(served.port, &ask, "");

@@ -79,6 +79,7 @@ pub(crate) fn kept(old: &Config, wanted: Config) -> Config {
         limits: Limits {
             connections: wanted.limits.connections,
             connections_per_ip: wanted.limits.connections_per_ip,
+            operator_wait: wanted.limits.operator_wait,
             ..old.limits.clone()
         },
         ws: Ws {
@@ -128,6 +129,8 @@ mod tests {
         let mut wanted = old.clone();
         wanted.listen.backlog = 7;
         wanted.limits.log_bytes = 1 << 20;
+        wanted.tls.self_signed = true;
+        wanted.tls.handshake_timeout = Duration::from_secs(1);
         wanted.limits.connections_per_ip = 3;
         wanted.ws.ping = Duration::from_secs(1);
         wanted.rates.burst = Duration::from_secs(2);
@@ -138,7 +141,13 @@ mod tests {
             ["ws.ping", "limits.connections_per_ip", "rates.burst"]
         );
         let waits: Vec<_> = differing(&next, &wanted).collect();
-        assert_eq!(waits, ["listen.backlog", "limits.log_bytes"]);
+        let expected = [
+            "listen.backlog",
+            "tls.self_signed",
+            "tls.handshake_timeout",
+            "limits.log_bytes",
+        ];
+        assert_eq!(waits, expected);
     }
 
     #[test]

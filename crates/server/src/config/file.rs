@@ -71,6 +71,40 @@ pub(super) fn merge(config: &mut Config, text: &str) -> Result<(), Problems> {
     problems.into_result()
 }
 
+/// The line of the file on which the setting at `key` stands, or the part of it that
+/// does; none where the file leaves it alone.
+pub(super) fn line_of_key(text: &str, key: &str) -> Option<usize> {
+    let table = DeTable::parse(text).ok()?;
+    let mut inside = table.get_ref();
+    let mut rest: Vec<&str> = key.split('.').collect();
+    let mut found = None;
+    // The group alone is not the setting.
+    let mut depth = 0;
+    while !rest.is_empty() {
+        // Names of namespaces and keys may hold dots.
+        let named = (1..=rest.len()).rev().find_map(|count| {
+            let name = rest[..count].join(".");
+            let entry = inside
+                .iter()
+                .find(|(other, _)| other.get_ref().as_ref() == name);
+            entry.map(|(name, value)| (count, name, value))
+        });
+        let Some((count, name, value)) = named else {
+            break;
+        };
+        depth += 1;
+        if depth > 1 {
+            found = Some(line_of(text, name.span().start));
+        }
+        rest.drain(..count);
+        match value.get_ref() {
+            DeValue::Table(table) => inside = table,
+            _ => break,
+        }
+    }
+    found
+}
+
 fn line_of(text: &str, at: usize) -> usize {
     let before = text.as_bytes().get(..at).unwrap_or_default();
     1 + before.iter().filter(|byte| **byte == b'\n').count()

@@ -150,6 +150,22 @@ impl Config {
         check::check(self)
     }
 
+    /// Gives problems that [`Config::validate`] found the lines of the file at which
+    /// their settings stand; `elsewhere` says of which settings the file had not the
+    /// last word.
+    pub fn locate(problems: &mut Problems, text: &str, elsewhere: impl Fn(&str) -> bool) {
+        for problem in problems
+            .0
+            .iter_mut()
+            .filter(|problem| problem.line.is_none())
+        {
+            if !elsewhere(&problem.key) {
+                problem.line = file::line_of_key(text, &problem.key);
+            }
+        }
+        problems.0.sort_by_key(|problem| problem.line);
+    }
+
     /// True while nobody chose who may come in: local programs may, because
     /// they are local. A request that came by a proxy must then be refused.
     pub fn is_unconfigured(&self) -> bool {

@@ -143,6 +143,27 @@ fn p8_all_problems_are_listed_with_path_and_line() {
 }
 
 #[test]
+fn p8_what_is_found_wrong_later_has_its_line_where_the_file_said_it() {
+    let text = "[sse]\nretry_min = \"9s\"\n[issuers.a]\nissuer = \"a\"\n[access]\n\
+                api_keys.\"x.y\" = \"\"\n[listen]\nbacklog = 0\n";
+    let config = Config::from_toml(text).unwrap();
+    let mut found = config.validate().unwrap_err();
+    Config::locate(&mut found, text, |key| key == "listen.backlog");
+    let placed: Vec<_> = found
+        .0
+        .iter()
+        .map(|problem| (problem.line, problem.key.as_str()))
+        .collect();
+    let expected = [
+        (None, "listen.backlog"),
+        (Some(2), "sse.retry_min"),
+        (Some(3), "issuers.a"),
+        (Some(6), "access.api_keys.x.y"),
+    ];
+    assert_eq!(placed, expected);
+}
+
+#[test]
 fn broken_toml_is_one_problem_with_its_line_and_quotes_nothing() {
     let found = problems("[access]\napi_keys = { ops = \"s3cr3t }\n");
     assert!(found.starts_with("line 2: not TOML"), "{found}");
