@@ -41,6 +41,7 @@ tests!(
     sessions_are_resumed_by_ticket_on_both_versions,
     x1_a_dripped_handshake_is_cut_and_holds_no_slot,
     x1_handshakes_beyond_the_bound_wait_and_are_served,
+    z4_a_handshake_under_way_does_not_hold_the_end,
     h11_plain_http_on_a_tls_address_gets_an_alert_and_the_end,
     plain_addresses_speak_in_the_clear_beside,
     every_end_in_order_says_so_before_the_fin,
@@ -367,4 +368,18 @@ async fn a_key_of_another_certificate_is_refused_at_start() {
         let why = start(cert, key).await.to_string();
         assert!(why.starts_with(setting), "{why}");
     }
+}
+
+async fn z4_a_handshake_under_way_does_not_hold_the_end() {
+    let server = secured().await;
+    let mut stuck = tcp(&server).await;
+    // The head of a record whose rest never comes (RFC 8446, 5.1).
+    stuck.write_all(&[22, 3, 1, 2, 0]).await.unwrap();
+    until("the connection to be taken in", || {
+        (server.connections() == 1).then_some(())
+    })
+    .await;
+    let stopped = server.stop().await;
+    assert_eq!((stopped.ended, stopped.cut), (1, 0));
+    drop(stuck);
 }
