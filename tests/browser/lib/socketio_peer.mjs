@@ -44,6 +44,7 @@ function attach(http, path, options) {
   const server = new Server(http, {
     path,
     serveClient: false,
+    maxHttpBufferSize: 100_000,
     cors: { origin: true, credentials: true },
     ...options,
   });

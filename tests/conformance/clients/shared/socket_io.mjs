@@ -1,7 +1,7 @@
 // What a page may expect of `io`, the browser client for Socket.IO, whichever server it talks to.
 //
 // The server listens at three paths, with 2 s of interval and time-out together at the second, and
-// with recovery at the third; its requests take a megabyte:
+// with recovery at the third; its requests take 100 kB:
 //     /socket.io/   /impatient/   /recovering/
 // Each has the namespaces `/` and `/custom`, and `/guarded`, which wants `auth.token` to be "open
 // sesame" and refuses with "not authorised" and `data: { code: 'token', retry: [1, 2] }`. A socket
@@ -133,7 +133,7 @@ export function socketIoTests(io, base, stage) {
     'binary travels anywhere in the arguments': async (test) => {
       const { socket } = await connected(test, '', opts);
       const heard = listen(socket, 'message-back');
-      const long = new Uint8Array(100_000).map((_, at) => at * 7);
+      const long = new Uint8Array(50_000).map((_, at) => at * 7);
       socket.emit(
         'message',
         bytes(0, 1, 255),
@@ -164,12 +164,12 @@ export function socketIoTests(io, base, stage) {
     'what is emitted at once goes in pieces that the server takes': async (test) => {
       const { socket } = await connected(test, '', opts);
       const heard = listen(socket, 'message-back');
-      const letters = [...'abcdef'].map((letter) => letter.repeat(300_000));
+      const letters = [...'abcdef'].map((letter) => letter.repeat(30_000));
       for (const text of letters) socket.emit('message', text);
-      socket.emit('message', new Uint8Array(700_000));
-      socket.emit('message', 'ü'.repeat(300_000));
+      socket.emit('message', new Uint8Array(70_000));
+      socket.emit('message', 'ü'.repeat(30_000));
       const lengths = (await heard.take(8, 'echoes')).map(([one]) => one.length ?? -one.byteLength);
-      equal(lengths, [...letters.map(({ length }) => length), -700_000, 300_000], 'echoes');
+      equal(lengths, [...letters.map(({ length }) => length), -70_000, 30_000], 'echoes');
     },
 
     'a cut is told, and what was emitted meanwhile arrives afterwards in order': async (test) => {
