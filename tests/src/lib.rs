@@ -20,6 +20,7 @@ pub mod script;
 pub mod secure;
 pub mod server;
 pub mod soak;
+pub mod socketio;
 pub mod sse;
 pub mod token;
 pub mod wait;

@@ -85,6 +85,17 @@ impl TestServer {
         Self::run(variant, config, None).await
     }
 
+    /// The same with code of its own.
+    pub async fn serving(
+        variant: Variant,
+        application: fanwire::Application,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
+        let mut config = Self::config(variant);
+        change(&mut config);
+        Self::run_with(variant, config, None, application).await
+    }
+
     fn config(variant: Variant) -> Config {
         let mut config = Config::default();
         config.listen.addresses = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
@@ -111,8 +122,17 @@ impl TestServer {
     }
 
     async fn run(variant: Variant, config: Config, shared: Option<Arc<dyn Broker>>) -> Self {
+        Self::run_with(variant, config, shared, fanwire::Application::new()).await
+    }
+
+    async fn run_with(
+        variant: Variant,
+        config: Config,
+        shared: Option<Arc<dyn Broker>>,
+        application: fanwire::Application,
+    ) -> Self {
         let server = match fanwire::Server::new(config.clone()) {
-            Ok(server) => server.engine_echo(ECHO),
+            Ok(server) => server.engine_echo(ECHO).application(application),
             Err(problems) => panic!("{problems}"),
         };
         let chaos = variant.chaos.then(|| chaos::broker(&config));
@@ -186,6 +206,17 @@ impl TestServer {
         let reloaded = self.running.reload_to(config.clone())?;
         self.config = config;
         Ok(reloaded)
+    }
+
+    /// A namespace, as code of the server's own has it.
+    ///
+    /// # Panics
+    /// Where no namespace can have this name.
+    pub fn io(&self, namespace: &str) -> fanwire::Io {
+        match self.running.io(namespace) {
+            Some(io) => io,
+            None => panic!("no namespace can be called {namespace}"),
+        }
     }
 
     /// What the hub counts.
