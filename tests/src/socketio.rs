@@ -121,6 +121,16 @@ impl Client {
         }
     }
 
+    /// Says one thing more and goes: by its own end, where that is none.
+    pub async fn ends_by(mut self, packet: &str) {
+        self.say(packet).await;
+        if packet.starts_with("45") {
+            self.vanish();
+        } else {
+            self.ends().await;
+        }
+    }
+
     /// Waits until the session has ended.
     pub async fn ends(mut self) {
         within("the session to end", ended(&mut self.ws)).await;

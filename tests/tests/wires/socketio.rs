@@ -357,3 +357,37 @@ async fn everything_works_over_polling_too() {
         "{packets:?}"
     );
 }
+
+#[tokio::test]
+async fn p6_nothing_stays_of_sockets_that_have_gone() {
+    let reasons = Reasons::default();
+    let server = serving(&reasons, |config| config.rules.recovery = false).await;
+    for n in 0..60 {
+        let mut client = Client::open(server.addr).await;
+        client.connect("/", json!({"room": "a"})).await;
+        let room = format!("/room-{n}");
+        client.connect(&room, json!({"room": "b"})).await;
+        assert_eq!(client.ask("421[\"join\",\"c\"]").await, "431[]");
+        // Half of an attachment's packet, an answer that never comes.
+        client.say("422[\"ask\",60000]").await;
+        client.hear().await;
+        match n % 4 {
+            0 => client.vanish(),
+            1 => {
+                client.say("41").await;
+                client.say(&format!("41{room},")).await;
+                client.ends_by("4nothing").await;
+            }
+            2 => {
+                client
+                    .ends_by("451-[\"echo\",{\"_placeholder\":true,\"num\":0}]")
+                    .await
+            }
+            _ => client.ends_by("1").await,
+        }
+    }
+    reasons.wait(120).await;
+    let none = || (server.keys() == 0 && server.stats().subscribers == 0).then_some(());
+    fanwire_tests::wait::until("everyone to be gone", none).await;
+    assert!(server.io("/").sockets().is_empty());
+}

@@ -255,3 +255,26 @@ async fn a_socket_comes_back_over_polling() {
         assert!(packet.starts_with(&expected), "{packet}");
     }
 }
+
+#[tokio::test]
+async fn p6_of_those_who_may_come_back_the_first_to_go_are_forgotten_first() {
+    let reasons = Reasons::default();
+    let server = TestServer::serving(Variant::MEMORY, application(&reasons), |config| {
+        config.socketio.recoverable = 2;
+    })
+    .await;
+    let mut gone = Vec::new();
+    for n in 0..3 {
+        let (client, joined) = Client::join(server.addr, "/", Value::Null).await;
+        gone.push((client.back(&joined), joined));
+        client.vanish();
+        reasons.wait(n + 1).await;
+    }
+    let mut first = Client::open(server.addr).await;
+    begun_anew(&mut first, gone[0].0.clone(), &gone[0].1).await;
+    let last = recover(&server, gone[2].0.clone(), &gone[2].1).await;
+    // All places are taken by who is here: another cannot be recovered.
+    let (_other, joined) = Client::join(server.addr, "/", Value::Null).await;
+    assert_eq!(joined.pid, None);
+    last.vanish();
+}

@@ -104,7 +104,7 @@ impl Recovery {
         kept.holder = None;
         kept.gone = Some(now);
         kept.record.rooms = rooms;
-        state.gone.push_back((now, socket.id().clone()));
+        state.note_gone(now, socket.id(), self.most);
     }
 
     /// It will not come back.
@@ -151,7 +151,7 @@ impl Recovery {
             if let Some(kept) = state.records.get_mut(id) {
                 kept.gone = Some(now);
             }
-            state.gone.push_back((now, id.clone()));
+            state.note_gone(now, id, self.most);
         }
     }
 }
@@ -176,6 +176,14 @@ impl State {
             }
             self.forget_oldest();
         }
+    }
+
+    fn note_gone(&mut self, now: Instant, id: &SocketId, most: usize) {
+        // Who comes and goes all the time stands here many times.
+        while self.gone.len() >= most.saturating_mul(2) {
+            self.forget_oldest();
+        }
+        self.gone.push_back((now, id.clone()));
     }
 
     /// Forgets who went first; false where nobody did.
