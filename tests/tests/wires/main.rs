@@ -34,6 +34,7 @@ mod reload;
 mod socketio;
 mod socketio_access;
 mod socketio_recovery;
+mod socketio_slow;
 mod storm;
 mod table;
 mod tls;

@@ -189,4 +189,27 @@ async fn a14_revocation_disconnection_and_other_rules_end_sockets_at_once() {
     http::post(server.addr, "/api/revoke", &key, body.as_bytes()).await;
     assert_eq!(code(&client.hear().await), "unauthorized");
     assert_eq!(client.hear().await, "41/open,");
+    server
+        .reload(|config| {
+            let open = config.namespaces.by_name.get_mut("open").unwrap();
+            open.socketio = Some(false);
+            open.subscribe = Some(Who::Users);
+        })
+        .unwrap();
+    let told = client.try_connect("/open", Value::Null).await;
+    assert!(told.contains("Invalid namespace"), "{told}");
+}
+
+#[tokio::test]
+async fn a_namespace_that_is_switched_off_lets_everyone_go() {
+    let mut server = server().await;
+    let (mut client, _) = Client::join(server.addr, "/open", shown(json!({}))).await;
+    server
+        .reload(|config| {
+            let open = config.namespaces.by_name.get_mut("open").unwrap();
+            open.socketio = Some(false);
+        })
+        .unwrap();
+    assert_eq!(code(&client.hear().await), "forbidden");
+    assert_eq!(client.hear().await, "41/open,");
 }

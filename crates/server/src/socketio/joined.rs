@@ -119,7 +119,17 @@ impl Link for Joined {
 
     fn recheck(&self, socket: &Socket) {
         let ask = |key: &Key| self.door.ask(&self.subject, Verb::Subscribe, key);
-        if let Err(refusal) = ask(&Key::All(self.namespace.clone())) {
+        let app = self.engine.upgrade().map(|engine| engine.app.clone());
+        let served = socket.space().code.is_some()
+            || app.is_none_or(|app| app.config.socket_rules(&self.namespace).on);
+        let here = match served {
+            true => ask(&Key::All(self.namespace.clone())),
+            false => Err(Refusal::new(
+                Code::Forbidden,
+                "this namespace is no longer served",
+            )),
+        };
+        if let Err(refusal) = here {
             if let Some(home) = self.home.upgrade() {
                 home.refuse(self, &refusal);
             }
