@@ -49,6 +49,8 @@ pub(crate) enum Opened {
     Sse,
     Poll,
     History,
+    /// A socket of Socket.IO in a namespace.
+    SocketIo,
 }
 
 impl Opened {
@@ -57,11 +59,12 @@ impl Opened {
         Self::ALL[self as usize].1
     }
 
-    const ALL: [(Self, &str); 4] = [
+    const ALL: [(Self, &str); 5] = [
         (Self::WebSocket, "websocket"),
         (Self::Sse, "sse"),
         (Self::Poll, "poll"),
         (Self::History, "history"),
+        (Self::SocketIo, "socketio"),
     ];
 }
 

@@ -12,6 +12,7 @@ use fanwire_tests::http::{self, Http};
 use fanwire_tests::listener::{Listener, Transport};
 use fanwire_tests::said::Said;
 use fanwire_tests::server::{TestServer, Variant};
+use fanwire_tests::socketio::Client;
 use fanwire_tests::sse::Sse;
 use fanwire_tests::token;
 use fanwire_tests::wait::within;
@@ -106,7 +107,7 @@ async fn x12_the_set_of_series_is_known_and_no_stranger_adds_to_it(variant: Vari
     assert!(plain < 20, "{before:?}");
     let codes: BTreeSet<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
     let with_ok: BTreeSet<&str> = codes.iter().copied().chain(["ok"]).collect();
-    let transports = BTreeSet::from(["websocket", "sse", "poll", "history"]);
+    let transports = BTreeSet::from(["websocket", "sse", "poll", "history", "socketio"]);
     let reasons = BTreeSet::from([
         "trimmed",
         "history_off",
@@ -323,11 +324,13 @@ async fn listeners_are_counted_while_they_are_here_and_gaps_by_reason(variant: V
     ] {
         open.push(Listener::open(transport, server.addr, "a", "").await);
     }
+    let (socket, _) = Client::join(server.addr, "/", json!({})).await;
     let before = figures(operators).await;
     let here = |of: &BTreeMap<String, u64>, what: &str| {
         of[&format!("fanwire_listeners{{transport=\"{what}\"}}")]
     };
     assert_eq!((here(&before, "websocket"), here(&before, "sse")), (1, 2));
+    assert_eq!(here(&before, "socketio"), 1);
     for bad in ["x", "", "99-99"] {
         server.get(&format!("a?after={bad}"), &[]).await;
     }
@@ -343,11 +346,11 @@ async fn listeners_are_counted_while_they_are_here_and_gaps_by_reason(variant: V
         [("history".to_owned(), 3)]
     );
     assert_eq!(here(&after, "history"), 0);
-    drop(open);
+    drop((open, socket));
     within("all to be gone", async {
         loop {
             let now = figures(operators).await;
-            if ["websocket", "sse", "poll"]
+            if ["websocket", "sse", "poll", "socketio"]
                 .iter()
                 .all(|what| here(&now, what) == 0)
             {

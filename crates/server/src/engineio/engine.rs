@@ -29,7 +29,9 @@ use super::registry::{Serving, Sid};
 use super::talk::{Host, Talk};
 use crate::app::App;
 use crate::limit::Place;
+use crate::metrics::Opened;
 use crate::rates::Account;
+use crate::transport::Listed;
 
 /// The request that opened a session.
 pub(crate) struct Handshake {
@@ -185,7 +187,9 @@ impl Engine {
     /// within the shard's turn, so briefly. All of a session's subscribers are in the
     /// shard that [`Engine::shard`] names.
     pub(crate) fn writer(&self, on_end: OnEnd) -> Box<dyn Writer> {
-        Box::new(OutletWriter::new(&self.outlet, on_end))
+        self.app.metrics.opens(Opened::SocketIo);
+        let listed = Listed::new(&self.app, Opened::SocketIo, Some(self.handshake.client));
+        Box::new(OutletWriter::new(&self.outlet, on_end).listed(listed))
     }
 
     /// The shard of all its subscribers; none before the first.

@@ -12,11 +12,11 @@ use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf as _, Bytes};
 use fanwire_core::clock::Instant;
-use fanwire_core::hub::{End, Flushed, Outbox, Writer, write_all};
+use fanwire_core::hub::{About, End, Flushed, Outbox, Writer, write_all};
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 
-use crate::transport::{Stream, send};
+use crate::transport::{Listed, Stream, send};
 
 /// Bytes that are held for the peer; one unit more may begin below it.
 const HELD: usize = 64 * 1024;
@@ -278,6 +278,7 @@ pub(super) struct OutletWriter {
     outlet: Arc<Outlet>,
     who: Who,
     on_end: Option<OnEnd>,
+    listed: Option<Listed>,
 }
 
 impl OutletWriter {
@@ -292,7 +293,15 @@ impl OutletWriter {
             outlet: outlet.clone(),
             who,
             on_end: Some(on_end),
+            listed: None,
         }
+    }
+
+    /// The same, shown to operators.
+    #[must_use]
+    pub(super) fn listed(mut self, listed: Listed) -> Self {
+        self.listed = Some(listed);
+        self
     }
 
     fn tell(&mut self, end: End) {
@@ -312,6 +321,9 @@ impl OutletWriter {
             state.waker.take()
         };
         wake(waker);
+        if let Some(listed) = &self.listed {
+            listed.ended(&end);
+        }
         on_end(end);
     }
 }
@@ -364,6 +376,16 @@ impl Writer for OutletWriter {
     /// Engine.IO counts pongs itself.
     fn last_heard(&self) -> Instant {
         Instant::ZERO
+    }
+
+    fn about(&self) -> About {
+        let pending = {
+            let state = self.outlet.0.lock();
+            let own = state.held.iter().filter(|(who, _)| *who == self.who);
+            own.map(|(_, unit)| unit.len()).sum()
+        };
+        let listed = self.listed.as_ref();
+        listed.map_or_else(About::default, |listed| listed.about(pending))
     }
 
     fn ended(mut self: Box<Self>, end: End) {

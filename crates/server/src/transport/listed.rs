@@ -23,15 +23,18 @@ impl Listed {
     }
 
     /// It ends so. What only asked once is told so elsewhere, and counted there.
-    pub(super) fn ended(&self, end: &End) {
-        let streams = matches!(self.here.what(), Opened::WebSocket | Opened::Sse);
+    pub(crate) fn ended(&self, end: &End) {
+        let streams = matches!(
+            self.here.what(),
+            Opened::WebSocket | Opened::Sse | Opened::SocketIo
+        );
         if let (End::Refused(refusal), true) = (end, streams) {
             self.here.refused(refusal);
         }
     }
 
     /// What there is to know; `pending` bytes have not left yet.
-    pub(super) fn about(&self, pending: usize) -> About {
+    pub(crate) fn about(&self, pending: usize) -> About {
         About {
             transport: self.here.what().name(),
             address: self.address,
