@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 
 use crate::auth::Fetching;
-use crate::config::{Config, Limits, Poll, Problems, Setting, Sse, Ws};
+use crate::config::{Config, Limits, Poll, Problems, Setting, SocketIo, Sse, Ws};
 use crate::limit::Counts;
 
 /// Reads the configuration again, from wherever it came.
@@ -76,6 +76,11 @@ pub(crate) fn kept(old: &Config, wanted: Config) -> Config {
         tls: old.tls.clone(),
         debug: old.debug.clone(),
         http2: old.http2.clone(),
+        socketio: SocketIo {
+            path: old.socketio.path.clone(),
+            recoverable: old.socketio.recoverable,
+            ..wanted.socketio
+        },
         limits: Limits {
             connections: wanted.limits.connections,
             connections_per_ip: wanted.limits.connections_per_ip,
@@ -133,18 +138,26 @@ mod tests {
         wanted.tls.handshake_timeout = Duration::from_secs(1);
         wanted.limits.connections_per_ip = 3;
         wanted.ws.ping = Duration::from_secs(1);
+        wanted.socketio.path = "/realtime/".to_owned();
+        wanted.socketio.ping_interval = Duration::from_secs(1);
         wanted.rates.burst = Duration::from_secs(2);
         let next = kept(&old, wanted.clone());
         let changed: Vec<_> = differing(&old, &next).collect();
         assert_eq!(
             changed,
-            ["ws.ping", "limits.connections_per_ip", "rates.burst"]
+            [
+                "ws.ping",
+                "socketio.ping_interval",
+                "limits.connections_per_ip",
+                "rates.burst"
+            ]
         );
         let waits: Vec<_> = differing(&next, &wanted).collect();
         let expected = [
             "listen.backlog",
             "tls.self_signed",
             "tls.handshake_timeout",
+            "socketio.path",
             "limits.log_bytes",
         ];
         assert_eq!(waits, expected);

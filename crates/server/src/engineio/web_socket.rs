@@ -144,7 +144,7 @@ impl Drop for Told {
     fn drop(&mut self) {
         if !self.done {
             let id = self.id;
-            self.engine.input(|session, now| session.ws_failed(now, id));
+            self.engine.input(|session, now| session.ws_closed(now, id));
         }
     }
 }

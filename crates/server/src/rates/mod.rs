@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use fanwire_core::clock::Instant;
 use fanwire_core::error::{Code, Refusal};
-use fanwire_core::key::{Key, Namespace};
+use fanwire_core::key::Namespace;
 use fanwire_core::message::Keys;
 use fanwire_core::policy::{Subject, User};
 
@@ -283,10 +283,22 @@ impl Rates {
             charge(What::Subscribes, Whom::Address, address, channels),
         ];
         self.pay(payer.buckets, now, &charges)?;
-        for (paid, key) in keys.iter().enumerate() {
-            if let Err(refusal) = self.pay(payer.buckets, now, &[self.listening_in(key)]) {
-                for key in &keys[..paid] {
-                    self.give_back(payer.buckets, &[self.listening_in(key)]);
+        // Each namespace's channels at once, as the others: who asks for more than there
+        // ever is passes when all of it is there.
+        let mut spaces: Vec<(&Namespace, u64)> = Vec::new();
+        for key in keys {
+            match spaces
+                .iter_mut()
+                .find(|(space, _)| *space == key.namespace())
+            {
+                Some((_, channels)) => *channels += 1,
+                None => spaces.push((key.namespace(), 1)),
+            }
+        }
+        for (paid, space) in spaces.iter().enumerate() {
+            if let Err(refusal) = self.pay(payer.buckets, now, &[self.listening_in(*space)]) {
+                for space in &spaces[..paid] {
+                    self.give_back(payer.buckets, &[self.listening_in(*space)]);
                 }
                 self.give_back(payer.buckets, &charges);
                 return Err(refusal);
@@ -295,9 +307,9 @@ impl Rates {
         Ok(())
     }
 
-    fn listening_in(&self, key: &Key) -> Charge {
-        let namespace = self.key(key.namespace().as_str());
-        charge(What::Subscribes, Whom::Namespace, Some(namespace), 1)
+    fn listening_in(&self, (space, channels): (&Namespace, u64)) -> Charge {
+        let namespace = self.key(space.as_str());
+        charge(What::Subscribes, Whom::Namespace, Some(namespace), channels)
     }
 
     /// Takes all of it, or nothing.
