@@ -31,6 +31,7 @@ pub(crate) use claims::Claims;
 pub(crate) use keys::hash;
 pub(crate) use published::Fetching;
 pub(crate) use token::{MAX_TOKEN, Now, decoded, install};
+pub(crate) use token_key::Alg;
 use token_key::TokenKey;
 
 /// Everything that is known of those who may come.

@@ -8,11 +8,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fanwire_core::clock::Instant;
 use fanwire_core::error::{Code, Refusal};
 use fanwire_core::policy::User;
-use jsonwebtoken::Algorithm;
 
 use super::claims::Claims;
 use super::jwks::KeySet;
-use super::token_key::TokenKey;
+use super::token_key::{Alg, TokenKey};
 
 /// Bytes of a token, at most.
 pub(crate) const MAX_TOKEN: usize = 8 * 1024;
@@ -183,7 +182,7 @@ impl Tokens {
             return Err(Bad::Head);
         }
         // Exactly as written: `None`, `hs256` and the like are nothing.
-        let algorithm: Algorithm = head.alg.parse().map_err(|_| Bad::Algorithm)?;
+        let algorithm = Alg::parse(&head.alg).ok_or(Bad::Algorithm)?;
         let claims: Claims = serde_json::from_slice(&decoded(claims)?).map_err(|_| Bad::Claims)?;
         let issuer = self.issuer(claims.iss.as_deref()).ok_or(Bad::Issuer)?;
         issuer.signed(algorithm, head.kid.as_deref(), signed, signature)?;
@@ -215,7 +214,7 @@ impl Tokens {
 impl Issuer {
     fn signed(
         &self,
-        algorithm: Algorithm,
+        algorithm: Alg,
         kid: Option<&str>,
         signed: &str,
         signature: &str,

@@ -1,8 +1,13 @@
 //! Keys that tokens are verified with. The key says which algorithms it is for,
 //! never the token: so a public key is no HMAC secret whoever says so.
 
+use aws_lc_rs::signature::{ECDSA_P521_SHA512_FIXED, UnparsedPublicKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::crypto;
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
+use jsonwebtoken::jwk::{
+    AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse,
+};
 use jsonwebtoken::{Algorithm, DecodingKey};
 
 use crate::config::MIN_TOKEN_SECRET;
@@ -19,6 +24,9 @@ const RSA: &[Algorithm] = &[
 const P256: &[Algorithm] = &[Algorithm::ES256];
 const P384: &[Algorithm] = &[Algorithm::ES384];
 const ED25519: &[Algorithm] = &[Algorithm::EdDSA];
+
+/// Bytes of an uncompressed point of P-521.
+const P521: usize = 133;
 
 /// The points of Ed25519 of order 8 and less, in every way of writing them, without
 /// the bit of the sign: with one as the key, a signature of zeros fits any text.
@@ -57,13 +65,32 @@ fn is_small_order(key: &DecodingKey) -> bool {
     })
 }
 
+/// An algorithm that signs tokens (RFC 7518, 3.1; RFC 8037, 3.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Alg {
+    /// One that the library of tokens knows.
+    Known(Algorithm),
+    /// ECDSA with P-521 and SHA-512, which it does not.
+    Es512,
+}
+
+impl Alg {
+    /// The one of exactly this name.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        match name {
+            "ES512" => Some(Self::Es512),
+            name => name.parse().ok().map(Self::Known),
+        }
+    }
+}
+
 /// One key of one issuer.
 #[derive(Clone)]
 pub(crate) struct TokenKey {
     /// Its name in a token's head; a key without one is tried where the token
     /// names none.
     kid: Option<String>,
-    algorithms: Vec<Algorithm>,
+    algorithms: Vec<Alg>,
     key: DecodingKey,
 }
 
@@ -79,7 +106,7 @@ impl TokenKey {
         Ok(Self::new(kid, HMAC, DecodingKey::from_secret(secret)))
     }
 
-    /// A public key in PEM: RSA (2,048 bits and more), P-256, P-384 or Ed25519.
+    /// A public key in PEM: RSA (2,048 bits and more), P-256, P-384, P-521 or Ed25519.
     ///
     /// # Errors
     /// Anything else, a private key too.
@@ -99,12 +126,13 @@ impl TokenKey {
             return match key.try_get_as_bytes().map(<[u8]>::len) {
                 Ok(65) => Ok(Self::new(kid, P256, key)),
                 Ok(97) => Ok(Self::new(kid, P384, key)),
-                _ => Err("of elliptic curves there are P-256, P-384 and Ed25519"),
+                Ok(P521) => Ok(Self::p521(kid, key)),
+                _ => Err("of elliptic curves there are P-256, P-384, P-521 and Ed25519"),
             };
         }
         DecodingKey::from_rsa_pem(pem)
             .map(|key| Self::new(kid, RSA, key))
-            .map_err(|_| "not a public key in PEM (RSA, P-256, P-384 or Ed25519)")
+            .map_err(|_| "not a public key in PEM (RSA, P-256, P-384, P-521 or Ed25519)")
     }
 
     /// A key of a JWKS; none for what tokens cannot be verified with: keys for
@@ -126,6 +154,16 @@ impl TokenKey {
             AlgorithmParameters::OctetKeyPair(one) if one.curve == EllipticCurve::Ed25519 => {
                 ED25519
             }
+            AlgorithmParameters::EllipticCurve(one) if one.curve == EllipticCurve::P521 => {
+                // Its algorithm is one that the library has no name for.
+                let named = common.key_algorithm;
+                let unknown = named.is_none_or(|name| name == KeyAlgorithm::UNKNOWN_ALGORITHM);
+                let key = DecodingKey::from_jwk(jwk).ok().filter(|_| unknown)?;
+                let whole = key
+                    .try_get_as_bytes()
+                    .is_ok_and(|point| point.len() == P521);
+                return whole.then(|| Self::p521(common.key_id.as_deref(), key));
+            }
             // A secret that everybody can fetch is none.
             _ => return None,
         };
@@ -135,7 +173,7 @@ impl TokenKey {
         }
         let mut made = Self::new(common.key_id.as_deref(), family, key);
         if let Some(only) = common.key_algorithm {
-            let only = only.to_string().parse::<Algorithm>().ok()?;
+            let only = Alg::Known(only.to_string().parse().ok()?);
             made.algorithms.retain(|algorithm| *algorithm == only);
         }
         (!made.algorithms.is_empty()).then_some(made)
@@ -144,7 +182,15 @@ impl TokenKey {
     fn new(kid: Option<&str>, algorithms: &[Algorithm], key: DecodingKey) -> Self {
         Self {
             kid: kid.map(str::to_owned),
-            algorithms: algorithms.to_vec(),
+            algorithms: algorithms.iter().copied().map(Alg::Known).collect(),
+            key,
+        }
+    }
+
+    fn p521(kid: Option<&str>, key: DecodingKey) -> Self {
+        Self {
+            kid: kid.map(str::to_owned),
+            algorithms: vec![Alg::Es512],
             key,
         }
     }
@@ -155,14 +201,26 @@ impl TokenKey {
     }
 
     /// Whether it verifies tokens of this algorithm.
-    pub(crate) fn is_for(&self, algorithm: Algorithm) -> bool {
+    pub(crate) fn is_for(&self, algorithm: Alg) -> bool {
         self.algorithms.contains(&algorithm)
     }
 
     /// Whether `signature` (base64url) is this key's for `signed`.
-    pub(crate) fn verifies(&self, algorithm: Algorithm, signed: &[u8], signature: &str) -> bool {
+    pub(crate) fn verifies(&self, algorithm: Alg, signed: &[u8], signature: &str) -> bool {
         self.is_for(algorithm)
-            && crypto::verify(signature, signed, &self.key, algorithm).unwrap_or(false)
+            && match algorithm {
+                Alg::Known(known) => {
+                    crypto::verify(signature, signed, &self.key, known).unwrap_or(false)
+                }
+                Alg::Es512 => self.verifies_p521(signed, signature).is_some(),
+            }
+    }
+
+    fn verifies_p521(&self, signed: &[u8], signature: &str) -> Option<()> {
+        let point = self.key.try_get_as_bytes().ok()?;
+        let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
+        let key = UnparsedPublicKey::new(&ECDSA_P521_SHA512_FIXED, point);
+        key.verify(signed, &signature).ok()
     }
 }
 

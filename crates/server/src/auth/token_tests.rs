@@ -1,7 +1,8 @@
 #![allow(clippy::unwrap_used)]
+use super::super::token_key::Alg;
 use fanwire_core::key::Key;
 use fanwire_core::policy::Right;
-use jsonwebtoken::{EncodingKey, Header, encode};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
 use super::*;
@@ -132,9 +133,59 @@ fn every_algorithm_verifies_with_its_own_kind_of_key() {
 }
 
 #[test]
+fn es512_verifies_with_p521_as_pem_and_as_jwk_and_no_other_key() {
+    use aws_lc_rs::signature::{ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+    let pair = EcdsaKeyPair::generate(&ECDSA_P521_SHA512_FIXED_SIGNING).unwrap();
+    let point = pair.public_key().as_ref();
+    // SubjectPublicKeyInfo of id-ecPublicKey and secp521r1 (RFC 5480, 2).
+    let mut spki = b"\x30\x81\x9b\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x23\x03\x81\x86\x00".to_vec();
+    spki.extend_from_slice(point);
+    let spki = base64::engine::general_purpose::STANDARD.encode(spki);
+    let pem = format!("-----BEGIN PUBLIC KEY-----\n{spki}\n-----END PUBLIC KEY-----\n");
+    let (x, y) = point[1..].split_at(66);
+    let jwk = |extra: Value| {
+        let mut jwk = json!({
+            "kty": "EC",
+            "crv": "P-521",
+            "x": URL_SAFE_NO_PAD.encode(x),
+            "y": URL_SAFE_NO_PAD.encode(y),
+        });
+        jwk.as_object_mut()
+            .unwrap()
+            .extend(extra.as_object().unwrap().clone());
+        TokenKey::jwk(&serde_json::from_value(jwk).unwrap())
+    };
+    let text = format!("{}.{}", part(&json!({"alg": "ES512"})), part(&good()));
+    let random = aws_lc_rs::rand::SystemRandom::new();
+    let signature = pair.sign(&random, text.as_bytes()).unwrap();
+    let token = format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature));
+    let keys = [
+        TokenKey::pem(None, pem.as_bytes()).unwrap(),
+        jwk(json!({})).unwrap(),
+        jwk(json!({"alg": "ES512", "use": "sig"})).unwrap(),
+    ];
+    for key in keys {
+        let verifier = tokens(vec![key]);
+        assert!(verifier.verify(&token, NOW).is_ok());
+        let mut other = signature.as_ref().to_vec();
+        other[70] ^= 1;
+        let other = format!("{text}.{}", URL_SAFE_NO_PAD.encode(other));
+        assert_eq!(verifier.verify(&other, NOW), Err(Bad::Signature));
+        // r = s = 0 fits nothing.
+        let zero = format!("{text}.{}", URL_SAFE_NO_PAD.encode([0; 132]));
+        assert_eq!(verifier.verify(&zero, NOW), Err(Bad::Signature));
+    }
+    assert!(jwk(json!({"alg": "ES256"})).is_none());
+    assert!(jwk(json!({"use": "enc"})).is_none());
+    let p256 = tokens(vec![TokenKey::pem(None, P256_PUBLIC).unwrap()]);
+    assert_eq!(p256.verify(&token, NOW), Err(Bad::Key));
+    assert_eq!(by_secret().verify(&token, NOW), Err(Bad::Key));
+}
+
+#[test]
 fn a1_no_algorithm_in_any_spelling_is_refused() {
     for name in [
-        "none", "None", "nOnE", "NONE", "", "hs256", "HS257", "HS256 ", "ES512",
+        "none", "None", "nOnE", "NONE", "", "hs256", "HS257", "HS256 ", "ES521", "es512",
     ] {
         let head = json!({"alg": name}).to_string();
         assert_eq!(
@@ -503,7 +554,7 @@ fn keys_of_a_jwks_are_taken_for_what_they_are() {
     let jwk = |value: Value| TokenKey::jwk(&serde_json::from_value(value).unwrap());
     let ed = json!({"kty":"OKP","crv":"Ed25519","kid":"e","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"});
     let key = jwk(ed.clone()).unwrap();
-    assert!(key.is_for(Algorithm::EdDSA) && key.kid() == Some("e"));
+    assert!(key.is_for(Alg::Known(Algorithm::EdDSA)) && key.kid() == Some("e"));
     let mut for_encryption = ed.clone();
     for_encryption["use"] = json!("enc");
     assert!(jwk(for_encryption).is_none());

@@ -6,7 +6,7 @@ use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value, json};
 
 use super::time::{span, utc};
-use crate::auth::{Claims, MAX_TOKEN, decoded};
+use crate::auth::{Alg, Claims, MAX_TOKEN, decoded};
 
 /// The clocks of a server and of whoever made the token differ by less.
 const LEEWAY: u64 = 30;
@@ -105,12 +105,12 @@ pub fn explain(token: &str, now: u64) -> Result<Explained, &'static str> {
 
 fn of_head(name: &str, value: &Value) -> Said {
     let (note, wrong) = match name {
-        "alg" => match value.as_str().map(str::parse::<Algorithm>) {
-            Some(Ok(Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512)) => {
+        "alg" => match value.as_str().and_then(Alg::parse) {
+            Some(Alg::Known(Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512)) => {
                 ("signed with a secret", false)
             }
-            Some(Ok(_)) => ("signed with a private key", false),
-            _ => ("no algorithm that is taken", true),
+            Some(_) => ("signed with a private key", false),
+            None => ("no algorithm that is taken", true),
         },
         "kid" if value.is_string() => ("the name of its key", false),
         "kid" => ("is a text", true),
