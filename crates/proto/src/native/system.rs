@@ -49,6 +49,13 @@ pub enum System<'a> {
         /// The message's id; none for a volatile one.
         id: Option<&'a str>,
     },
+    /// A command was handled by code.
+    Reply {
+        /// The command's own mark.
+        reference: &'a Ref,
+        /// What the code answers, as JSON text.
+        data: &'a str,
+    },
     /// A command was refused.
     Error {
         /// The command's own mark, where it could be read.
@@ -97,6 +104,13 @@ struct AckData<'a> {
 }
 
 #[derive(Serialize)]
+struct ReplyData<'a> {
+    #[serde(rename = "ref")]
+    reference: &'a Ref,
+    data: Option<&'a serde_json::value::RawValue>,
+}
+
+#[derive(Serialize)]
 struct ErrorData<'a> {
     #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
     reference: Option<&'a Ref>,
@@ -115,7 +129,7 @@ impl System<'_> {
             Self::Cursor { .. } => "$cursor",
             Self::Gap { .. } => "$gap",
             Self::Drain { .. } => "$drain",
-            Self::Ack { .. } => "$ack",
+            Self::Ack { .. } | Self::Reply { .. } => "$ack",
             Self::Error { .. } => "$error",
         }
     }
@@ -155,6 +169,10 @@ impl System<'_> {
                 serde_json::to_writer(out, &DrainData { within_ms, reason })
             }
             Self::Ack { reference, id } => serde_json::to_writer(out, &AckData { reference, id }),
+            Self::Reply { reference, data } => {
+                let data = serde_json::from_str(data).ok();
+                serde_json::to_writer(out, &ReplyData { reference, data })
+            }
             Self::Error {
                 reference,
                 code,

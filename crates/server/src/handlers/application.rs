@@ -38,7 +38,13 @@ pub struct Application {
     namespaces: Vec<(Pattern, Arc<Code>)>,
 }
 
-/// The handlers of one namespace. Those of one client run one after the other, in
+/// The handlers of one namespace, for the clients of every transport: an `emit` of
+/// Socket.IO, a frame of a WebSocket at `/c/chat:lobby` (its `event`; `message` where
+/// it is raw) and `POST /c/chat:lobby?event=say`. Who comes by its URL has the right
+/// to publish there, has not been asked about at `on_connect`, is in the channels
+/// that the URL names, and gets what the handler returns as its `$ack` or answer.
+///
+/// Those of one client run one after the other, in
 /// the order in which it sent its events, and are acknowledged in it. One that
 /// panics ends nothing but itself. One that waits keeps this client's next events
 /// waiting, and no other's.
@@ -166,7 +172,7 @@ impl Handlers {
         self
     }
 
-    /// Called once for each socket that was in, with the reason in the words of
+    /// Called once for each socket of Socket.IO that was in, with the reason in the words of
     /// Socket.IO: `transport close`, `ping timeout`, `client namespace disconnect` …
     pub fn on_disconnect<F, Fut>(&mut self, handler: F) -> &mut Self
     where

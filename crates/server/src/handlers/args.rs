@@ -5,6 +5,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use fanwire_core::message::Body;
+use fanwire_proto::native::args::write_surface;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -130,6 +131,42 @@ impl Args {
         serde_json::from_slice(&self.array).map_err(|why| InvalidArgs(Cow::Owned(why.to_string())))
     }
 
+    /// What a message carries: one argument, or several.
+    pub(crate) fn of_body(body: Body) -> Self {
+        let mut builder = Builder::new();
+        let one = match body {
+            Body::Args { json, attachments } => {
+                return Self {
+                    array: json,
+                    attachments,
+                };
+            }
+            // Checked as it came.
+            Body::Json(bytes) => {
+                return Self::received(std::str::from_utf8(&bytes).unwrap_or("null"), Vec::new());
+            }
+            Body::Text(bytes) => builder.json(&String::from_utf8_lossy(&bytes)),
+            Body::Binary(bytes) => builder.binary(bytes),
+        };
+        // A text can be written as JSON, and one attachment is not too many.
+        one.map_or_else(|_| Self::default(), |()| builder.finish())
+    }
+
+    /// The same as one JSON value, binary as `{"$bin":"<base64>"}`: the argument;
+    /// all of several as an array; none as `null`.
+    pub(crate) fn to_value(&self) -> String {
+        let values = self.values();
+        let value = match values.as_slice() {
+            [] => "null",
+            [one] => one,
+            _ => self.json(),
+        };
+        let mut text = Vec::with_capacity(value.len());
+        write_surface(&mut text, value.as_bytes(), &self.attachments);
+        // Made of JSON alone.
+        String::from_utf8(text).unwrap_or_else(|_| "null".to_owned())
+    }
+
     /// What is published: one argument is plain JSON, text or binary, as `POST`
     /// would have published it; several are kept as they are.
     pub(crate) fn into_body(self) -> Body {
@@ -250,6 +287,22 @@ mod tests {
             received(&nested, &[b"x"]).into_body(),
             Body::Args { .. }
         ));
+    }
+
+    #[test]
+    fn what_was_published_is_arguments_and_they_are_one_value() {
+        let value = |body: Body| Args::of_body(body).to_value();
+        let bytes = Bytes::from_static;
+        assert_eq!(value(Body::Text(bytes(b"a\"b"))), r#""a\"b""#);
+        assert_eq!(value(Body::Json(bytes(b"[1, 2]"))), "[1, 2]");
+        assert_eq!(value(Body::Binary(bytes(b"\x01"))), r#"{"$bin":"AQ=="}"#);
+        let several = received(&format!("1,{MARK}"), &[b"\x01"]);
+        let Body::Args { json, attachments } = several.clone().into_body() else {
+            panic!("one argument")
+        };
+        assert_eq!(Args::of_body(Body::Args { json, attachments }), several);
+        assert_eq!(several.to_value(), r#"[1,{"$bin":"AQ=="}]"#);
+        assert_eq!(received("", &[]).to_value(), "null");
     }
 
     #[test]

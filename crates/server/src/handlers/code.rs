@@ -49,6 +49,11 @@ impl Code {
         }
     }
 
+    /// Whether something handles this event.
+    pub(crate) fn takes(&self, name: &str) -> bool {
+        self.any.is_some() || self.events.contains_key(name)
+    }
+
     /// An event came; none where nothing handles it.
     pub(crate) async fn event(&self, socket: Socket, name: String, args: Args) -> Option<Reply> {
         let reply = match (self.events.get(&name), &self.any) {

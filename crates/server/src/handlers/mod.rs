@@ -18,6 +18,7 @@ mod refusal;
 mod rooms;
 mod socket;
 mod space;
+mod visitor;
 
 pub use application::{Application, Handlers};
 pub use args::{Args, InvalidArgs, Json};
@@ -31,3 +32,4 @@ pub(crate) use code::caught;
 pub(crate) use rooms::rooms;
 pub(crate) use socket::{Data, Link, New};
 pub(crate) use space::{Space, Spaces};
+pub(crate) use visitor::{Calling, Visitor, posted};

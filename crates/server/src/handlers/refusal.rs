@@ -82,6 +82,16 @@ impl Rejected {
         }
     }
 
+    /// The row of the table of errors that its code names; none for a word of the
+    /// application's own.
+    pub(crate) fn as_refusal(&self) -> Option<Refusal> {
+        let mut codes = fanwire_core::error::Code::ALL.iter();
+        let code = codes.find(|code| code.as_str() == self.code)?;
+        let mut refusal = Refusal::new(*code, self.message.clone());
+        refusal.retry_in = self.retry_in.map(std::time::Duration::from_millis);
+        Some(refusal)
+    }
+
     /// As the client gets it.
     pub(crate) fn to_json(&self) -> serde_json::Value {
         let mut json = serde_json::json!({ "code": self.code, "message": self.message });

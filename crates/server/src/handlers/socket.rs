@@ -70,8 +70,24 @@ pub(crate) trait Link: Send + Sync {
     /// Closes the whole connection.
     fn close(&self);
 
-    /// The request by which it came; none once the connection is gone.
+    /// The request by which it came; none where that is not kept.
     fn handshake(&self) -> Option<Handshake>;
+
+    /// What its client cannot do.
+    fn bounds(&self) -> Bounds {
+        Bounds::default()
+    }
+}
+
+/// What a client cannot do, each with a sentence that says why.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Bounds {
+    /// It hears nothing but its answer, or nothing but its channels.
+    pub(crate) hears: Option<&'static str>,
+    /// Nobody listens to its own key: what it is to hear goes past the log.
+    pub(crate) by_link: bool,
+    /// It joins and leaves nothing, and acknowledges nothing.
+    pub(crate) fixed: Option<&'static str>,
 }
 
 /// Kept with a socket, by type.
@@ -156,7 +172,8 @@ impl Socket {
         &self.0.user
     }
 
-    /// The request by which it came; none once the connection is gone.
+    /// The request by which it came; none once the connection is gone, and for
+    /// clients without Socket.IO.
     pub fn handshake(&self) -> Option<Handshake> {
         self.0.link.handshake()
     }
@@ -191,8 +208,9 @@ impl Socket {
     ///
     /// # Errors
     /// A [`Refusal`]: `invalid_event`, `invalid_body`, `too_large`; before the client
-    /// is in, and without recovery once it has gone, `unavailable`; and what
-    /// publishing may be refused with.
+    /// is in, and without recovery once it has gone, `unavailable`; `bad_request`
+    /// for a client that hears nothing of its own, a POST or a raw WebSocket; and
+    /// what publishing may be refused with.
     pub fn emit(
         &self,
         event: &str,
@@ -205,7 +223,7 @@ impl Socket {
             Phase::Gone if !logged => Err(unavailable("the socket has gone")),
             Phase::In | Phase::Gone => Ok(()),
         };
-        let publishing = match ready {
+        let publishing = match ready.and_then(|()| self.hears()) {
             Ok(()) if logged => Ok(self.0.space.publish(self.own(), draft(event, args))),
             Ok(()) => Err(named(event, args).map(|(event, args)| {
                 self.0.link.send(event.as_str(), &args, None);
@@ -230,11 +248,33 @@ impl Socket {
         event: &str,
         args: impl IntoArgs,
     ) -> impl Future<Output = Result<(), Refusal>> + Send + 'static {
-        let draft = draft(event, args).map(|mut draft| {
-            draft.volatile = true;
-            draft
-        });
-        self.0.space.publish(self.own(), draft)
+        let bounds = self.0.link.bounds();
+        let sending = match self.hears() {
+            Err(refusal) => Err(refusal),
+            Ok(()) if bounds.by_link => named(event, args).map(|(event, args)| {
+                if self.is_connected() {
+                    self.0.link.send(event.as_str(), &args, None);
+                }
+                None
+            }),
+            Ok(()) => {
+                let draft = draft(event, args).map(|mut draft| {
+                    draft.volatile = true;
+                    draft
+                });
+                Ok(Some(self.0.space.publish(self.own(), draft)))
+            }
+        };
+        async move {
+            match sending? {
+                Some(publishing) => publishing.await,
+                None => Ok(()),
+            }
+        }
+    }
+
+    fn hears(&self) -> Result<(), Refusal> {
+        refused(self.0.link.bounds().hears)
     }
 
     /// Sends an event and waits for the client's acknowledgement. It is not kept: a
@@ -264,6 +304,8 @@ impl Socket {
         if !self.is_connected() {
             return Err(AckError::Disconnected);
         }
+        let bounds = self.0.link.bounds();
+        refused(bounds.hears.or(bounds.fixed)).map_err(AckError::Refused)?;
         let awaited = self.0.acks.expect(id)?;
         self.0.link.send(event, args, Some(awaited.id()));
         Ok(awaited)
@@ -273,8 +315,10 @@ impl Socket {
     ///
     /// # Errors
     /// A name that breaks the rules of channels, too many rooms, a socket that has
-    /// gone.
+    /// gone; `bad_request` for a client without Socket.IO, which is in the channels
+    /// of its URL.
     pub fn join(&self, room: &str) -> Result<(), Refusal> {
+        refused(self.0.link.bounds().fixed)?;
         let name = Name::new(room)
             .map_err(|why| Refusal::new(ErrorCode::InvalidChannel, why.to_string()))?;
         // Held throughout: what joins and leaves comes to the hub in one order.
@@ -297,8 +341,12 @@ impl Socket {
         Ok(())
     }
 
-    /// Takes it out of a room.
+    /// Takes it out of a room. A client without Socket.IO stays in the channels of
+    /// its URL.
     pub fn leave(&self, room: &str) {
+        if self.0.link.bounds().fixed.is_some() {
+            return;
+        }
         let Ok(name) = Name::new(room) else { return };
         let mut state = self.0.state.lock();
         if state.rooms.remove(&name).is_some() && state.phase == Phase::In {
@@ -306,7 +354,8 @@ impl Socket {
         }
     }
 
-    /// The rooms that it is in.
+    /// The rooms that it is in; of a client without Socket.IO the channels of its
+    /// URL, to which it sent the event.
     pub fn rooms(&self) -> Vec<String> {
         let state = self.0.state.lock();
         let names = state.rooms.keys();
@@ -351,6 +400,24 @@ impl Socket {
 
 /// For whoever serves it.
 impl Socket {
+    /// The same client, known to be somebody else now.
+    pub(crate) fn becomes(&self, user: Subject) -> Self {
+        let Inner { space, id, .. } = &*self.0;
+        let socket = Self::new(New {
+            space: space.clone(),
+            id: id.clone(),
+            user,
+            recovered: self.0.recovered,
+            rooms: self.joined(),
+            data: self.0.data.clone(),
+            link: self.0.link.clone(),
+            max_rooms: self.0.max_rooms,
+            max_acks: 0,
+        });
+        socket.0.state.lock().phase = self.0.state.lock().phase;
+        socket
+    }
+
     /// It comes in: `attach` gets its rooms, each with where it was joined, and
     /// gives the place from which it hears those that it has not joined yet.
     pub(crate) fn enter<E>(
@@ -444,6 +511,13 @@ impl Auth {
 impl fmt::Debug for Auth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Auth(…)")
+    }
+}
+
+fn refused(why: Option<&str>) -> Result<(), Refusal> {
+    match why {
+        Some(why) => Err(Refusal::new(ErrorCode::BadRequest, why)),
+        None => Ok(()),
     }
 }
 

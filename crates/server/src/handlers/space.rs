@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
+use fanwire_core::cursor::Cursor;
 use fanwire_core::error::{Code as ErrorCode, Refusal};
 use fanwire_core::hub::{Draft, Hub};
 use fanwire_core::key::{Key, Namespace, SocketId};
@@ -89,6 +90,12 @@ impl Spaces {
         self.application.find(namespace).is_some()
     }
 
+    /// The namespace of this name, where code takes this event.
+    pub(crate) fn taking(&self, namespace: &Namespace, event: &str) -> Option<Arc<Space>> {
+        let code = self.application.find(namespace)?;
+        code.takes(event).then(|| self.get(namespace))
+    }
+
     /// Everyone who is in anywhere.
     pub(crate) fn everyone(&self) -> Vec<Socket> {
         let spaces: Vec<_> = self.spaces.lock().values().cloned().collect();
@@ -153,6 +160,11 @@ impl Space {
     /// Who has this id.
     pub(super) fn find(&self, id: &SocketId) -> Option<Socket> {
         self.sockets.lock().get(id).cloned()
+    }
+
+    /// The place of now in the one order.
+    pub(super) fn now(&self) -> Cursor {
+        self.hub.lineage().cursor(self.hub.applied())
     }
 
     /// Publishes, by the server's own right.

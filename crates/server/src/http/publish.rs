@@ -11,16 +11,18 @@ use fanwire_core::key::{Key, SocketId};
 use fanwire_core::limits::MAX_KEY;
 use fanwire_core::message::{Body, EventName, Keys};
 use fanwire_core::policy::{Subject, Verb};
-use fanwire_proto::native::answer::Published;
+use fanwire_proto::native::answer::{Problem, Published};
 use fanwire_proto::native::{args, json};
-use http::HeaderMap;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER};
+use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 
 use super::target::{self, Query};
-use crate::answer::{Answer, json as json_answer};
+use crate::answer::{Answer, empty, full, json as json_answer};
 use crate::app::App;
+use crate::clock::connection_id;
+use crate::handlers::{Rejected, Reply, posted};
 use crate::rates::Payer;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -70,14 +72,68 @@ pub(super) async fn publish(
         let conn = target::text("exclude", conn, MAX_KEY)?;
         draft.except = vec![Key::Socket(namespace.clone(), SocketId::new(&conn))];
     }
+    let code = app.spaces.taking(&namespace, draft.event.as_str());
+    if code.is_some() {
+        fits_code(&draft)?;
+    }
     let body = read(app, headers, body, app.config.limits.message).await?;
     app.rates
         .publishes(payer, &namespace, body.len(), app.clock.now())?;
     draft.body = content(kind, body)?;
+    if let Some(space) = code {
+        let event = draft.event.as_str().to_owned();
+        return replied(posted(space, connection_id(), &permit, event, draft.body).await);
+    }
     let bytes = draft.body.len();
     let published = app.hub.publish(&permit, draft).await;
     app.metrics.publishes(bytes, &published);
     answer(published?)
+}
+
+/// What belongs to a message that is published means nothing to code.
+fn fits_code(draft: &Draft) -> Result<(), Refusal> {
+    let named = [
+        ("Idempotency-Key", draft.idempotency_key.is_some()),
+        ("volatile", draft.volatile),
+        ("key", draft.key.is_some()),
+        ("exclude", !draft.except.is_empty()),
+    ];
+    match named.iter().find(|(_, there)| *there) {
+        None => Ok(()),
+        Some((name, _)) => {
+            let sentence = format!("code handles this event here: it takes no {name}");
+            Err(Refusal::new(Code::BadRequest, sentence))
+        }
+    }
+}
+
+/// What code answers: its arguments as one JSON value, 204 where there are none.
+fn replied(reply: Reply) -> Result<Answer, Refusal> {
+    match reply {
+        Reply::Ack(args) if !args.is_empty() => Ok(json_answer(args.to_value())),
+        Reply::Ack(_) | Reply::None => Ok(empty(StatusCode::NO_CONTENT)),
+        Reply::Rejected(why) => match why.as_refusal() {
+            Some(refusal) => Err(refusal),
+            None => Ok(rejected(&why)),
+        },
+    }
+}
+
+/// A refusal by a word of the application's own.
+fn rejected(why: &Rejected) -> Answer {
+    let status = StatusCode::UNPROCESSABLE_ENTITY;
+    let problem = Problem::new(
+        status.as_u16(),
+        "Refused by the application",
+        &why.code,
+        &why.message,
+    );
+    let mut answer = full(status, "application/problem+json", problem.to_json());
+    if let Some(wait) = why.retry_in {
+        let seconds = wait.div_ceil(1000).max(1);
+        answer.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
+    answer
 }
 
 fn answer(appended: Appended) -> Result<Answer, Refusal> {

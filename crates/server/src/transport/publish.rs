@@ -10,7 +10,8 @@ use bytes::Bytes;
 use fanwire_core::broker::Appended;
 use fanwire_core::clock::{Clock as _, Instant};
 use fanwire_core::error::{Code, Refusal};
-use fanwire_core::hub::Draft;
+use fanwire_core::hub::{Draft, End, Subscriber};
+use fanwire_core::key::Key;
 use fanwire_core::message::{Body, EventName};
 use fanwire_core::policy::{Permit, Verb};
 use fanwire_proto::error::DecodeError;
@@ -21,7 +22,12 @@ use fanwire_proto::ws::{Opcode, frame};
 use super::renew::Renewing;
 use crate::answer;
 use crate::app::App;
+use crate::handlers::{Calling, Reply, Space, Visitor};
 use crate::rates::Payer;
+
+/// The close code of a raw socket whose event code refused by a word of its own: of
+/// those that belong to the application (`PROTOCOL.md`, section 8).
+const REJECTED: u16 = 4000;
 
 type Published = Pin<Box<dyn Future<Output = Result<Appended, Refusal>> + Send>>;
 
@@ -33,10 +39,36 @@ pub(super) struct Publishing {
     published: Published,
 }
 
+/// An event that code handles.
+pub(super) struct Calls {
+    reference: Option<Ref>,
+    calling: Calling,
+}
+
+/// What code answered.
+pub(super) struct Called {
+    reference: Option<Ref>,
+    pub(super) reply: Reply,
+}
+
+/// By whom a frame came.
+#[derive(Clone, Copy)]
+pub(super) struct By<'a> {
+    /// The right to listen.
+    pub(super) permit: &'a Permit,
+    pub(super) payer: Payer<'a>,
+    pub(super) subscriber: &'a Arc<Subscriber>,
+    /// As code sees it.
+    pub(super) visitor: &'a Visitor,
+    pub(super) envelope: bool,
+}
+
 /// What a frame set going.
 pub(super) enum Work {
     /// A message.
     Publishes(Publishing),
+    /// An event for code.
+    Calls(Calls),
     /// Another token.
     Renews(Renewing),
 }
@@ -55,6 +87,55 @@ impl Publishing {
             bytes: self.bytes,
             result,
         })
+    }
+}
+
+impl Calls {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Called> {
+        self.calling.as_mut().poll(cx).map(|reply| Called {
+            reference: self.reference.take(),
+            reply,
+        })
+    }
+}
+
+impl Called {
+    /// `$ack` where the frame had a mark, or `$error`; none where there is nothing to
+    /// say.
+    pub(super) fn answer(&self) -> Option<Bytes> {
+        let mut text = Vec::with_capacity(96);
+        match &self.reply {
+            Reply::None => return None,
+            Reply::Ack(args) => System::Reply {
+                reference: self.reference.as_ref()?,
+                data: &args.to_value(),
+            }
+            .write(&mut text),
+            Reply::Rejected(why) => System::Error {
+                reference: self.reference.as_ref(),
+                code: &why.code,
+                message: &why.message,
+                retry_in: why.retry_in,
+            }
+            .write(&mut text),
+        }
+        Some(frame(Opcode::Text, &text))
+    }
+
+    /// How a raw socket ends that was refused. A fault of the server's is none of its
+    /// client's: the socket goes on.
+    pub(super) fn end(self) -> Option<End> {
+        let Reply::Rejected(why) = self.reply else {
+            return None;
+        };
+        match why.as_refusal() {
+            Some(refusal) if refusal.code == Code::Internal => None,
+            Some(refusal) if refusal.code.close().is_some() => Some(End::Refused(refusal)),
+            _ => Some(End::Close(
+                REJECTED,
+                format!("{}: {}", why.code, why.message),
+            )),
+        }
     }
 }
 
@@ -95,15 +176,10 @@ impl Outcome {
 }
 
 /// A text frame: a command on an envelope socket, else a text.
-pub(super) fn publish_text(
-    app: &Arc<App>,
-    (permit, payer): (&Permit, Payer<'_>),
-    envelope: bool,
-    text: &Bytes,
-) -> Result<Work, Outcome> {
-    if !envelope {
+pub(super) fn publish_text(app: &Arc<App>, by: By<'_>, text: &Bytes) -> Result<Work, Outcome> {
+    if !by.envelope {
         let draft = Draft::new(Body::Text(text.clone()));
-        return publish(app, (permit, payer), None, draft);
+        return publish(app, by, None, draft);
     }
     let request = Request::parse(text).map_err(|error| {
         let code = match error.error {
@@ -116,27 +192,23 @@ pub(super) fn publish_text(
         Request::Publish(command) => command,
         Request::Auth(auth) => {
             // Looking at a token takes work, as a message does.
-            if let Err(refusal) = app.rates.controls(payer, app.clock.now()) {
+            if let Err(refusal) = app.rates.controls(by.payer, app.clock.now()) {
                 return Err(Outcome::refused(auth.reference, refusal));
             }
-            let renewing = Renewing::new(app.clone(), permit.clone(), auth);
+            let renewing = Renewing::new(app.clone(), by.permit.clone(), auth);
             return Ok(Work::Renews(renewing));
         }
     };
     match draft(command.payload, command.event, command.key) {
-        Ok(draft) => publish(app, (permit, payer), command.reference, draft),
+        Ok(draft) => publish(app, by, command.reference, draft),
         Err(refusal) => Err(Outcome::refused(command.reference, refusal)),
     }
 }
 
 /// A binary frame of a raw socket.
-pub(super) fn publish_binary(
-    app: &Arc<App>,
-    (permit, payer): (&Permit, Payer<'_>),
-    bytes: Bytes,
-) -> Result<Work, Outcome> {
+pub(super) fn publish_binary(app: &Arc<App>, by: By<'_>, bytes: Bytes) -> Result<Work, Outcome> {
     let draft = Draft::new(Body::Binary(bytes));
-    publish(app, (permit, payer), None, draft)
+    publish(app, by, None, draft)
 }
 
 fn draft(payload: Payload, event: Option<String>, key: Option<String>) -> Result<Draft, Refusal> {
@@ -159,10 +231,11 @@ fn draft(payload: Payload, event: Option<String>, key: Option<String>) -> Result
 /// changed since the last.
 fn publish(
     app: &Arc<App>,
-    (listening, payer): (&Permit, Payer<'_>),
+    by: By<'_>,
     reference: Option<Ref>,
     draft: Draft,
 ) -> Result<Work, Outcome> {
+    let listening = by.permit;
     let subject = listening.subject().clone();
     let keys = listening.keys().clone();
     let admitted = app.door.admit(subject, Verb::Publish, keys);
@@ -170,17 +243,39 @@ fn publish(
         let now = app.clock.now();
         let namespace = listening.keys()[0].namespace();
         app.rates
-            .publishes(payer, namespace, draft.body.len(), now)?;
-        Ok(permit)
+            .publishes(by.payer, namespace, draft.body.len(), now)?;
+        let code = match code_for(app, listening, &draft) {
+            Some(_) if draft.key.is_some() => {
+                let sentence = "code handles this event here: it takes no key";
+                return Err(Refusal::new(Code::BadRequest, sentence));
+            }
+            code => code,
+        };
+        Ok((permit, code))
     });
     match admitted {
-        Ok(permit) => Ok(Work::Publishes(Publishing {
+        Ok((permit, Some(space))) => {
+            let event = (draft.event.as_str().to_owned(), draft.body);
+            let calling = by
+                .visitor
+                .calls(space, by.subscriber, by.envelope, &permit, event);
+            Ok(Work::Calls(Calls { reference, calling }))
+        }
+        Ok((permit, None)) => Ok(Work::Publishes(Publishing {
             reference,
             bytes: draft.body.len(),
             published: Box::pin(app.hub.publish(&permit, draft)),
         })),
         Err(refusal) => Err(Outcome::refused(reference, refusal)),
     }
+}
+
+/// The namespace whose code takes this, where the channels are all of one.
+fn code_for(app: &App, listening: &Permit, draft: &Draft) -> Option<Arc<Space>> {
+    let namespace = listening.keys().first()?.namespace();
+    let one = |key: &Key| key.namespace() == namespace;
+    let space = app.spaces.taking(namespace, draft.event.as_str())?;
+    listening.keys().iter().all(one).then_some(space)
 }
 
 /// Counts refused frames, so that a broken client does not go on for ever.

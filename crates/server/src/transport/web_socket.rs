@@ -16,10 +16,11 @@ use tokio::time::Sleep;
 
 use super::park::Closing;
 use super::port::Port;
-use super::publish::{Outcome, Refusals, Work, publish_binary, publish_text};
+use super::publish::{By, Called, Outcome, Refusals, Work, publish_binary, publish_text};
 use super::renew::Renewed;
 use super::stream::{linger, with_scratch};
 use crate::app::{App, Peer};
+use crate::handlers::Visitor;
 use crate::rates::{Account, Payer};
 
 /// The pings of one read. The first ones are answered one by one, of the rest
@@ -54,7 +55,10 @@ struct Open {
     app: Arc<App>,
     peer: Arc<Peer>,
     port: Port,
-    subscriber: Subscriber,
+    /// Held on to here alone: code that says something to it has it for that moment.
+    subscriber: Arc<Subscriber>,
+    /// As code sees it.
+    visitor: Visitor,
     /// The right to listen; names who publishes, and where to.
     permit: Permit,
     /// Who pays for what comes.
@@ -103,7 +107,8 @@ impl Socket {
             app,
             peer,
             port,
-            subscriber,
+            subscriber: Arc::new(subscriber),
+            visitor: Visitor::default(),
             permit,
             account: Account::default(),
             envelope,
@@ -192,6 +197,11 @@ impl Open {
                         let outcome = std::task::ready!(publishing.poll(cx));
                         self.work = None;
                         self.settle(outcome);
+                    }
+                    Work::Calls(calls) => {
+                        let called = std::task::ready!(calls.poll(cx));
+                        self.work = None;
+                        self.hear(called);
                     }
                     Work::Renews(renewing) => {
                         let renewed = std::task::ready!(renewing.poll(cx));
@@ -285,10 +295,7 @@ impl Open {
             }
             Event::Text(text) => {
                 self.assembly = None; // The next message has a time of its own.
-                let begun = {
-                    let who = (&self.permit, self.payer());
-                    publish_text(&self.app, who, self.envelope, &text)
-                };
+                let begun = publish_text(&self.app, self.by(), &text);
                 self.begin(begun);
             }
             Event::Binary(_) if self.envelope => {
@@ -297,7 +304,7 @@ impl Open {
             }
             Event::Binary(bytes) => {
                 self.assembly = None;
-                let begun = publish_binary(&self.app, (&self.permit, self.payer()), bytes);
+                let begun = publish_binary(&self.app, self.by(), bytes);
                 self.begin(begun);
             }
         }
@@ -307,6 +314,16 @@ impl Open {
         Payer {
             buckets: &self.peer.buckets,
             account: self.account,
+        }
+    }
+
+    fn by(&self) -> By<'_> {
+        By {
+            permit: &self.permit,
+            payer: self.payer(),
+            subscriber: &self.subscriber,
+            visitor: &self.visitor,
+            envelope: self.envelope,
         }
     }
 
@@ -344,12 +361,24 @@ impl Open {
         }
     }
 
+    /// Says what code answered.
+    fn hear(&mut self, called: Called) {
+        if !self.envelope {
+            if let Some(end) = called.end() {
+                self.end(end);
+            }
+        } else if let Some(answer) = called.answer() {
+            self.subscriber.send(answer);
+        }
+    }
+
     /// Goes on by another token, or ends.
     fn renew(&mut self, renewed: Renewed) {
         match renewed.result {
             Ok(ref permit) => {
                 self.permit = permit.clone();
                 self.account = self.app.rates.becomes(self.account, permit.subject());
+                self.visitor.becomes(permit.subject());
                 self.subscriber.renew(permit.clone());
                 if let Some(ack) = renewed.ack() {
                     self.subscriber.send(ack);

@@ -1,0 +1,5 @@
+//! The library from outside: what code of a server's own does for the clients of
+//! every transport.
+#![allow(clippy::unwrap_used)]
+
+mod events;
