@@ -22,7 +22,7 @@ use crate::answer::Dress;
 use crate::app::{App, Peer};
 use crate::limit::Place;
 use crate::rates::Payer;
-use crate::transport::{Stream, linger, with_scratch};
+use crate::transport::{Stream, linger, poll_echo, with_scratch};
 
 /// A WebSocket whose handshake was granted.
 pub(crate) struct Granted {
@@ -186,7 +186,8 @@ impl Socket {
     async fn finish(mut self) {
         let wait = self.app.config.ws.close_wait;
         if !self.peer_closed {
-            let echo = poll_fn(|cx| self.poll_echo(cx));
+            let (stream, decoder) = (&mut self.stream, &mut self.decoder);
+            let echo = poll_fn(|cx| poll_echo(decoder, |buffer| stream.poll_read(cx, buffer)));
             // No echo in time is a peer that will not send one.
             let _ = tokio::time::timeout(wait, echo).await;
         }
@@ -493,28 +494,5 @@ impl Socket {
             Box::pin(tokio::time::sleep(self.app.config.ws.assembly_timeout))
         });
         sleep.as_mut().poll(cx)
-    }
-
-    /// Reads until the peer's close frame or its end.
-    fn poll_echo(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            let over = with_scratch(|buffer| {
-                let count = std::task::ready!(self.stream.poll_read(cx, buffer)).unwrap_or(0);
-                let mut input = &buffer[..count];
-                if count == 0 {
-                    return Poll::Ready(true);
-                }
-                loop {
-                    match self.decoder.decode(&mut input) {
-                        Ok(Some(Event::Close(..))) | Err(_) => return Poll::Ready(true),
-                        Ok(Some(_)) => {}
-                        Ok(None) => return Poll::Ready(false),
-                    }
-                }
-            });
-            if std::task::ready!(over) {
-                return Poll::Ready(());
-            }
-        }
     }
 }

@@ -2,6 +2,7 @@
 //! goes on by another token, closes with a close frame.
 
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -163,7 +164,8 @@ impl Open {
     async fn finish(mut self) {
         let wait = self.app.config.ws.close_wait;
         if !self.peer_closed {
-            let echo = poll_fn(|cx| self.poll_echo(cx));
+            let (port, decoder) = (&mut self.port, &mut self.decoder);
+            let echo = poll_fn(|cx| poll_echo(decoder, |buffer| port.poll_in(cx, buffer)));
             // No echo in time is a peer that will not send one.
             let _ = tokio::time::timeout(wait, echo).await;
         }
@@ -407,30 +409,31 @@ impl Open {
         });
         sleep.as_mut().poll(cx)
     }
+}
 
-    /// Reads until the peer's close frame or its end.
-    fn poll_echo(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            let read = with_scratch(|buffer| {
-                let count = std::task::ready!(self.port.poll_in(cx, buffer)).unwrap_or(0);
-                let mut input = &buffer[..count];
-                let mut over = count == 0;
-                while !over {
-                    match self.decoder.decode(&mut input) {
-                        Ok(Some(Event::Close(..))) => over = true,
-                        Ok(Some(_)) => {}
-                        Ok(None) => break,
-                        // Broken before we closed, or now: no echo will come.
-                        Err(_) => over = true,
-                    }
+/// Reads by `read` until the peer's close frame or its end; what else comes means nothing.
+pub(crate) fn poll_echo(
+    decoder: &mut Decoder,
+    mut read: impl FnMut(&mut [u8]) -> Poll<io::Result<usize>>,
+) -> Poll<()> {
+    loop {
+        let over = with_scratch(|buffer| {
+            let count = std::task::ready!(read(buffer)).unwrap_or(0);
+            let mut input = &buffer[..count];
+            let mut over = count == 0;
+            while !over {
+                match decoder.decode(&mut input) {
+                    Ok(Some(Event::Close(..))) => over = true,
+                    Ok(Some(_)) => {}
+                    Ok(None) => break,
+                    // Broken before we closed, or now: no echo will come.
+                    Err(_) => over = true,
                 }
-                Poll::Ready(over)
-            });
-            match read {
-                Poll::Ready(false) => {}
-                Poll::Ready(true) => return Poll::Ready(()),
-                Poll::Pending => return Poll::Pending,
             }
+            Poll::Ready(over)
+        });
+        if std::task::ready!(over) {
+            return Poll::Ready(());
         }
     }
 }
