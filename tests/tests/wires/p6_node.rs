@@ -256,7 +256,6 @@ async fn p6_connections_of_one_address_are_bounded_and_loopback_is_exempt(varian
 async fn p6_publish_credit_is_waited_for(variant: Variant) {
     let server = TestServer::with(variant, |config| {
         config.limits.publish_credit = 128 * 1024;
-        config.socketio.max_payload = 64 * 1024;
     })
     .await;
     let mut listener = Listener::open(Transport::WsRaw, server.addr, "a", "").await;

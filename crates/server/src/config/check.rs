@@ -314,11 +314,8 @@ fn socketio(config: &Config, problems: &mut Problems) {
             "is a path such as /socket.io/, of A-Z a-z 0-9 / . _ - and not one of the server's own",
         );
     }
-    if socketio.max_payload > 64 << 20 || socketio.max_payload > config.limits.publish_credit {
-        wrong(
-            "socketio.max_payload",
-            "is at most 64MiB, and at most limits.publish_credit",
-        );
+    if socketio.max_payload > 64 << 20 {
+        wrong("socketio.max_payload", "is at most 64MiB");
     }
     if socketio.inbox_bytes > 64 << 20 {
         wrong("socketio.inbox_bytes", "is at most 64MiB");
