@@ -331,6 +331,25 @@ async fn code_is_told_once_why_each_socket_went() {
 }
 
 #[tokio::test]
+async fn one_who_leaves_and_closes_at_once_has_left_and_does_not_come_back() {
+    let reasons = Reasons::default();
+    let server = server(&reasons).await;
+    let mut polling = Polling::open(server.addr, PATH).await;
+    polling.post("40").await;
+    let told = polling.packets(1).await.remove(0);
+    let joined: Value = serde_json::from_str(&told[2..]).unwrap();
+    // All in one request, as a client that has much to say sends it: the handler that
+    // waits for its answer is at work when the session ends.
+    let said = ["42[\"ask\",60]", "42[\"echo\",1]", "41", "1"].join("\x1e");
+    assert_eq!(polling.post(&said).await.status, 200);
+    assert_eq!(reasons.wait(1).await, ["client namespace disconnect"]);
+    let auth = json!({ "pid": joined["pid"] });
+    let (_, again) = Client::join(server.addr, "/", auth).await;
+    assert_ne!(joined["sid"], again.sid.as_str());
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn everything_works_over_polling_too() {
     let server = server(&Reasons::default()).await;
     let mut polling = Polling::open(server.addr, PATH).await;

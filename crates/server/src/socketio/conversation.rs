@@ -33,6 +33,8 @@ pub(super) struct Conversation {
 /// What is known of it.
 pub(super) struct State {
     pub(super) inbox: Inbox,
+    /// The namespace that it is just being let go from, by its own word.
+    leaving: Option<String>,
     /// A task handles what is there.
     working: bool,
     /// Of whoever waits to read more.
@@ -49,6 +51,11 @@ pub(super) struct State {
 }
 
 impl State {
+    /// Whether the client has said that it leaves this namespace.
+    pub(super) fn leaves(&self, written: &str) -> bool {
+        self.leaving.as_deref() == Some(written) || self.inbox.leaves(written)
+    }
+
     /// The waker of whoever waits to read more.
     pub(super) fn take_reader(&mut self) -> Option<Waker> {
         self.reader.take()
@@ -70,6 +77,7 @@ impl Conversation {
             reader: Mutex::new(Reassembler::new(limits)),
             state: Mutex::new(State {
                 inbox: Inbox::new(settings.inbox_packets, settings.inbox_bytes),
+                leaving: None,
                 working: false,
                 reader: None,
                 members: Vec::new(),
@@ -141,6 +149,10 @@ impl Conversation {
     fn next(&self) -> Option<Item> {
         let mut state = self.state.lock();
         let item = state.inbox.pop();
+        state.leaving = match &item {
+            Some(Item::Disconnect { namespace }) => Some(namespace.clone()),
+            _ => None,
+        };
         state.working = item.is_some();
         let waker = match state.inbox.has_room() {
             true => state.reader.take(),

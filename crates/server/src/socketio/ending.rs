@@ -41,7 +41,8 @@ impl Conversation {
         }
     }
 
-    /// The session is over. What came before is handled yet.
+    /// The session is over. What came before is handled yet, so who had said that it
+    /// leaves goes for that reason: it does not come back.
     pub(super) fn close(&self, reason: Reason) {
         let (members, waker) = {
             let mut state = self.state.lock();
@@ -49,13 +50,20 @@ impl Conversation {
             if let Some(timer) = state.timer.take() {
                 timer.abort();
             }
-            (state.members.clone(), state.take_reader())
+            let members = state.members.iter().map(|member| {
+                let why = match state.leaves(&member.joined.written) {
+                    true => Reason::ClientNamespaceDisconnect,
+                    false => reason,
+                };
+                (member.clone(), why)
+            });
+            (members.collect::<Vec<_>>(), state.take_reader())
         };
         if let Some(waker) = waker {
             waker.wake();
         }
-        for member in members {
-            self.finish(&member, reason, false);
+        for (member, why) in members {
+            self.finish(&member, why, false);
         }
     }
 

@@ -84,6 +84,13 @@ impl Inbox {
         Some(item)
     }
 
+    /// Whether the client has said that it leaves this namespace.
+    pub(super) fn leaves(&self, written: &str) -> bool {
+        self.items
+            .iter()
+            .any(|(item, _)| matches!(item, Item::Disconnect { namespace } if namespace == written))
+    }
+
     /// Whether more may be read.
     pub(super) fn has_room(&self) -> bool {
         self.items.len() < self.most && self.bytes < self.most_bytes
