@@ -73,6 +73,11 @@ pub(crate) trait Link: Send + Sync {
     /// The request by which it came; none where that is not kept.
     fn handshake(&self) -> Option<Handshake>;
 
+    /// What the connection of a Socket.IO client is now; none once it is gone.
+    fn transport(&self) -> Option<&'static str> {
+        None
+    }
+
     /// What its client cannot do.
     fn bounds(&self) -> Bounds {
         Bounds::default()
@@ -176,6 +181,13 @@ impl Socket {
     /// clients without Socket.IO.
     pub fn handshake(&self) -> Option<Handshake> {
         self.0.link.handshake()
+    }
+
+    /// What its connection is at the moment: `polling` or `websocket`, to which clients
+    /// move from polling as soon as they can; none once it is gone, and for clients
+    /// without Socket.IO.
+    pub fn transport(&self) -> Option<&'static str> {
+        self.0.link.transport()
     }
 
     /// True where it came back and has its id, its rooms and its data again.

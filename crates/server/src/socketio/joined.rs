@@ -9,6 +9,7 @@ use fanwire_core::hub::{End, Subscriber};
 use fanwire_core::key::{Key, Name, Namespace, SocketId};
 use fanwire_core::message::Keys;
 use fanwire_core::policy::{Door, Subject, Verb};
+use fanwire_proto::engineio::query::Transport;
 use parking_lot::Mutex;
 
 use super::conversation::Conversation;
@@ -158,6 +159,14 @@ impl Link for Joined {
             address: engine.handshake.client,
             headers: engine.handshake.request.headers(),
             query: engine.handshake.request.query().to_owned(),
+        })
+    }
+
+    fn transport(&self) -> Option<&'static str> {
+        let engine = self.engine.upgrade()?;
+        Some(match engine.transport() {
+            Transport::Polling => "polling",
+            Transport::WebSocket => "websocket",
         })
     }
 }
