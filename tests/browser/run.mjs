@@ -1,10 +1,13 @@
-// Runs the page suite in one browser: `node run.mjs chromium|firefox`, with the server's binary
-// in FANWIRE_BIN and the browser's in FANWIRE_BROWSER. Prints TAP.
+// Runs the page suite in one browser: `node run.mjs chromium|firefox [TEXT]`, with the server's
+// binary in FANWIRE_BIN, that of the tests' Socket.IO application in FANWIRE_PAGE_APP and the
+// browser's in FANWIRE_BROWSER. Prints TAP. With TEXT only the first page's tests whose names hold it
+// are run; with FANWIRE_SOCKETIO_PORT the Socket.IO client is tried against what listens there instead
+// of Node's server.
 
 import { World } from '../conformance/clients/lib/world.mjs';
 import { Inbox, runTests } from '../conformance/clients/lib/suite.mjs';
 import { startPageServer } from './lib/page_server.mjs';
-import { SocketIoPeer } from './lib/socketio_peer.mjs';
+import { NodeServer, OtherServer, OwnServer, SocketIoPeer } from './lib/socketio_peer.mjs';
 
 /** The page's host, which the server allows, and one that it does not. Both lead to loopback. */
 const PAGE_HOST = 'page.test';
@@ -14,10 +17,15 @@ const SITE = '*.page.test';
 /** Longest wait for the page's next report, in ms: more than one of its tests may take. */
 const REPORT_LIMIT = 90_000;
 
-const name = process.argv[2];
-const { FANWIRE_BIN: binary, FANWIRE_BROWSER: executable } = process.env;
-if (!['chromium', 'firefox'].includes(name) || !binary || !executable) {
-  throw new Error('usage: FANWIRE_BIN=… FANWIRE_BROWSER=… node run.mjs chromium|firefox');
+const [name, only] = process.argv.slice(2);
+const {
+  FANWIRE_BIN: binary,
+  FANWIRE_PAGE_APP: application,
+  FANWIRE_BROWSER: executable,
+  FANWIRE_SOCKETIO_PORT: otherPort,
+} = process.env;
+if (!['chromium', 'firefox'].includes(name) || !binary || !application || !executable) {
+  throw new Error('usage: FANWIRE_BIN=… FANWIRE_PAGE_APP=… FANWIRE_BROWSER=… node run.mjs chromium|firefox [TEXT]');
 }
 
 // Whatever ends this script ends what it started: see the `exit` listeners of server and browser.
@@ -28,7 +36,8 @@ const pages = await startPageServer((report) => reports.push(report));
 const origin = `http://${PAGE_HOST}:${pages.port}`;
 const world = new World(binary, ['--allow-origin', origin]);
 const secureWorld = new World(binary, ['--allow-origin', origin], { tls: true });
-const peer = new SocketIoPeer();
+const peer = new SocketIoPeer('peer', otherPort ? new OtherServer(otherPort) : new NodeServer());
+const own = new SocketIoPeer('own', new OwnServer(application, origin));
 let browser = null;
 let count = 0;
 let failed = 0;
@@ -59,13 +68,14 @@ function driven(prefix, tests) {
 
 try {
   const base = await world.start();
-  pages.use([world, peer]);
+  pages.use([world, peer, own]);
   const parameters = new URLSearchParams({
     base,
-    // Node's server, or one on a port of this machine that has the same application.
-    peer: await peer.start(process.env.FANWIRE_SOCKETIO_PORT),
+    peer: JSON.stringify(await peer.start()),
+    own: JSON.stringify(await own.start()),
     foreign: `http://${FOREIGN_HOST}:${pages.port}`,
     loopback: `http://127.0.0.1:${pages.port}`,
+    ...(only ? { only } : {}),
   });
   const { open } = await import(`./lib/${name}.mjs`);
   const url = `${origin}/page/index.html?${parameters}`;
@@ -74,8 +84,8 @@ try {
   browser.gone.then((how) => reports.close(how));
   await pageReports('');
   const control = `http://127.0.0.1:${pages.port}`;
-  await driven('live page', browser.ownTests(base, control));
-  if (browser.visit) {
+  if (!only) await driven('live page', browser.ownTests(base, control));
+  if (browser.visit && !only) {
     const secure = await secureWorld.start();
     pages.use([secureWorld]);
     await browser.visit(`${origin}/page/index.html?${new URLSearchParams({ base: secure })}`);
@@ -91,6 +101,7 @@ try {
   await world.stop();
   await secureWorld.stop();
   peer.close();
+  own.close();
   pages.close();
 }
 if (failed > 0) console.log(`# the server's last lines: ${world.serverOutput.slice(-5).join(' | ')}`);

@@ -1,13 +1,20 @@
-// The server that a Socket.IO client is tried against: Node's own `socket.io` with the application
-// that `shared/socket_io.mjs` describes, or whatever listens on another port with the same one. In
-// front of it stands a proxy that can cut.
+// The servers that a Socket.IO client is tried against, with the application that
+// `shared/socket_io.mjs` describes: Node's own `socket.io`, Fanwire, or whatever listens on another
+// port. In front of each stands a proxy that can cut.
 
+import { spawn } from 'node:child_process';
 import { createServer } from 'node:http';
+import { createInterface } from 'node:readline';
 import { setTimeout } from 'node:timers/promises';
 
 import { Server } from 'socket.io';
 
+import { within } from '../../conformance/clients/lib/suite.mjs';
 import { listen, Proxy } from '../../conformance/clients/lib/world.mjs';
+
+/** The paths at which the application is. */
+const PATHS = ['/socket.io/', '/impatient/', '/recovering/'];
+const START_LIMIT = 20_000;
 
 /** Short enough to wait for, long enough for a machine that does much else. */
 const IMPATIENT = { pingInterval: 300, pingTimeout: 1700 };
@@ -24,7 +31,7 @@ function serve(server, socket) {
     never: () => {},
     'third-time': (...args) => {
       asked += 1;
-      if (asked === 3) args.pop()(asked);
+      if (asked >= 3) args.pop()(3);
     },
     join: (room, ack) => ack(socket.join(room)),
     say: (room, ...args) => args.pop()(server.to(room).emit('said', ...args)),
@@ -59,60 +66,141 @@ function attach(http, path, options) {
   return server;
 }
 
-/** Server and proxy. */
-export class SocketIoPeer {
+/** Node's `socket.io`: all paths on one port. */
+export class NodeServer {
   #http = createServer();
   #servers = [];
   #recovering = null;
-  #proxy = new Proxy();
-  /** What a test may do to the connections. */
-  verbs = {
-    cut: async () => {
-      await this.#pollsWait();
-      this.#proxy.cut();
-    },
-    refuse: () => (this.#proxy.isRefusing = true),
-    accept: () => (this.#proxy.isRefusing = false),
-    freeze: () => this.#proxy.freeze(),
-    thaw: () => this.#proxy.thaw(),
-  };
 
-  /** Starts it in front of `port`, or of Node's `socket.io`; gives the proxy's URL. */
-  async start(port) {
-    if (port === undefined) {
-      this.#recovering = attach(this.#http, '/recovering/', RECOVERING);
-      this.#servers = [
-        attach(this.#http, '/socket.io/', {}),
-        attach(this.#http, '/impatient/', IMPATIENT),
-        this.#recovering,
-      ];
-    }
-    this.#proxy.upstreamPort = port ?? (await listen(this.#http));
-    return `http://127.0.0.1:${await this.#proxy.listen()}`;
+  async start() {
+    this.#recovering = attach(this.#http, '/recovering/', RECOVERING);
+    this.#servers = [
+      attach(this.#http, '/socket.io/', {}),
+      attach(this.#http, '/impatient/', IMPATIENT),
+      this.#recovering,
+    ];
+    const port = await listen(this.#http);
+    return Object.fromEntries(PATHS.map((path) => [path, port]));
   }
 
   /**
-   * Node's server recovers nothing of a session that it believes to be alive, and notices the end
-   * of one that polls only by a request that waits.
+   * It recovers nothing of a session that it believes to be alive, and notices the end of one that
+   * polls only by a request that waits.
    */
-  async #pollsWait() {
+  async beforeCut() {
     const sessions = () => Object.values(this.#recovering?.engine.clients ?? {});
     const isAway = ({ transport }) => transport.name === 'polling' && !transport.writable;
     while (sessions().some(isAway)) await setTimeout(1);
   }
 
-  /** Answers `POST /peer/VERB`; false for any other request. */
+  close() {
+    for (const server of this.#servers) server.close();
+    this.#http.closeAllConnections();
+  }
+}
+
+/** Fanwire, with the application in Rust for pages of `origin`: a port for each path. */
+export class OwnServer {
+  #binary;
+  #origin;
+  #child = null;
+
+  constructor(binary, origin) {
+    this.#binary = binary;
+    this.#origin = origin;
+  }
+
+  start() {
+    const child = spawn(this.#binary, [this.#origin], { stdio: ['ignore', 'pipe', 'inherit'] });
+    this.#child = child;
+    process.once('exit', () => child.kill('SIGKILL'));
+    const ports = {};
+    const printed = new Promise((resolve, reject) => {
+      child.once('error', reject);
+      child.once('exit', (code, signal) => reject(new Error(`the application ended: ${signal ?? code}`)));
+      createInterface({ input: child.stdout }).on('line', (line) => {
+        const [, path, port] = /^(\/\S+) http:\/\/127\.0\.0\.1:(\d+)$/.exec(line) ?? [];
+        if (path) ports[path] = Number(port);
+        if (PATHS.every((one) => ports[one])) resolve(ports);
+      });
+    });
+    return within(START_LIMIT, "the application's addresses", printed);
+  }
+
+  close() {
+    this.#child?.kill('SIGKILL');
+  }
+}
+
+/** Whatever listens on a port of this machine. */
+export class OtherServer {
+  #port;
+
+  constructor(port) {
+    this.#port = Number(port);
+  }
+
+  async start() {
+    return Object.fromEntries(PATHS.map((path) => [path, this.#port]));
+  }
+
+  close() {}
+}
+
+/** A server and the proxies in front of its ports. */
+export class SocketIoPeer {
+  #door;
+  #server;
+  #proxies = [];
+  /** What a test may do to the connections. */
+  verbs = {
+    cut: async () => {
+      await this.#server.beforeCut?.();
+      for (const proxy of this.#proxies) proxy.cut();
+    },
+    refuse: () => this.#refuse(true),
+    accept: () => this.#refuse(false),
+    freeze: () => this.#proxies.forEach((proxy) => proxy.freeze()),
+    thaw: () => this.#proxies.forEach((proxy) => proxy.thaw()),
+  };
+
+  /** Tests reach it by `POST /DOOR/VERB`. */
+  constructor(door, server) {
+    this.#door = door;
+    this.#server = server;
+  }
+
+  /** Starts all; gives the URL for each path. */
+  async start() {
+    const bases = {};
+    const byPort = new Map();
+    for (const [path, port] of Object.entries(await this.#server.start())) {
+      if (!byPort.has(port)) {
+        const proxy = new Proxy();
+        proxy.upstreamPort = port;
+        this.#proxies.push(proxy);
+        byPort.set(port, `http://127.0.0.1:${await proxy.listen()}`);
+      }
+      bases[path] = byPort.get(port);
+    }
+    return bases;
+  }
+
+  #refuse(isRefusing) {
+    for (const proxy of this.#proxies) proxy.isRefusing = isRefusing;
+  }
+
+  /** Answers `POST /DOOR/VERB`; false for any other request. */
   async control(request, response) {
-    const name = /^\/peer\/(\w+)$/.exec(request.url)?.[1];
-    if (request.method !== 'POST' || !Object.hasOwn(this.verbs, name ?? '')) return false;
+    const [, door, name] = /^\/(\w+)\/(\w+)$/.exec(request.url) ?? [];
+    if (request.method !== 'POST' || door !== this.#door || !Object.hasOwn(this.verbs, name)) return false;
     await this.verbs[name]();
     response.writeHead(204).end();
     return true;
   }
 
   close() {
-    this.#proxy.close();
-    for (const server of this.#servers) server.close();
-    this.#http.closeAllConnections();
+    for (const proxy of this.#proxies) proxy.close();
+    this.#server.close();
   }
 }

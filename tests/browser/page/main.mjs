@@ -8,16 +8,15 @@ import { fetchTests } from '/shared/fetch.mjs';
 import { handOverTests } from '/shared/hand_over.mjs';
 import { webSocketTests } from '/shared/web_socket.mjs';
 import { foreignTests } from '/page/foreign_tests.mjs';
-import { socketIoTests } from '/shared/socket_io.mjs';
+import { MAIN_PATH, socketIoTests } from '/shared/socket_io.mjs';
 import { loadScript, scriptTests } from '/page/script_tests.mjs';
 import { partTests } from '/shared/socket_io_parts.mjs';
 
 const parameters = new URLSearchParams(location.search);
 const fanwire = new Fanwire(parameters.get('base'), location.origin);
 /** What is done to the connections of the Socket.IO tests is done by the server of this page. */
-const stage = new Proxy({}, {
-  get: (_, verb) => () => fetch(`/peer/${verb}`, { method: 'POST' }),
-});
+const stage = (door) =>
+  new Proxy({}, { get: (_, verb) => () => fetch(`/${door}/${verb}`, { method: 'POST' }) });
 
 async function report(result) {
   const line = document.createElement('li');
@@ -33,21 +32,26 @@ const suites = {
   fetch: fetchTests(fanwire),
   'hand-over': handOverTests(EventSource, WebSocket, fanwire),
 };
-// The Socket.IO client's own server is given.
+// The servers of the Socket.IO client are given.
 if (parameters.has('peer')) {
-  const peer = parameters.get('peer');
+  const [peer, own] = ['peer', 'own'].map((name) => JSON.parse(parameters.get(name)));
   const client = await loadScript(fanwire.base);
-  suites['Socket.IO script'] = scriptTests(fanwire.base, peer);
+  suites['Socket.IO script'] = scriptTests(fanwire, peer[MAIN_PATH]);
   suites['Socket.IO parts'] = partTests();
-  suites['Socket.IO client'] = socketIoTests(client, peer, stage);
+  suites['Socket.IO client'] = socketIoTests(client, peer, stage('peer'));
+  // As a page of that server loads it.
+  const ownClient = await loadScript(own[MAIN_PATH]);
+  suites['Socket.IO client, own server'] = socketIoTests(ownClient, own, stage('own'));
 }
 // Pages of other origins are given where they are to try.
 if (parameters.has('foreign')) {
   suites['other pages'] = foreignTests(fanwire, parameters.get('foreign'), parameters.get('loopback'));
 }
+const only = parameters.get('only') ?? '';
 let total = 0;
 for (const [suite, tests] of Object.entries(suites)) {
-  const result = await runTests(tests, ({ name, ...rest }) =>
+  const chosen = Object.entries(tests).filter(([name]) => `${suite}: ${name}`.includes(only));
+  const result = await runTests(Object.fromEntries(chosen), ({ name, ...rest }) =>
     report({ name: `${suite}: ${name}`, ...rest }),
   );
   total += result.total;

@@ -1,5 +1,6 @@
 // The browser client as a page gets it: from the server, by `<script src>` or by `import`.
 
+import { freshChannel } from '/lib/fanwire.mjs';
 import { check, equal, Inbox } from '/lib/suite.mjs';
 
 const PATH = '/socket.io/socket.io.js';
@@ -21,8 +22,62 @@ export async function loadScript(base) {
   );
 }
 
-/** Tests of the file that the server at `base` has; `peer` is a server to connect to. */
-export function scriptTests(base, peer) {
+/**
+ * A page in a frame that loads the script from the server at `base`, by the path alone, and runs
+ * `code` after it, which can `tell(...)`. Gives what is told.
+ */
+function framed(base, code, { defer }) {
+  const name = `frame ${Math.random()}`;
+  const heard = new Inbox();
+  const hear = ({ data }) => data.name === name && heard.push(data.told);
+  addEventListener('message', hear);
+  defer(() => removeEventListener('message', hear));
+  const frame = document.createElement('iframe');
+  frame.srcdoc = `<!doctype html><base href="${base}/"><script src="${PATH}"><\/script><script>
+    const tell = (...told) => parent.postMessage({ name: "${name}", told }, "*");
+    ${code}
+  <\/script>`;
+  document.body.append(frame);
+  defer(() => frame.remove());
+  return heard;
+}
+
+/** What is missed over one transport comes back to a page whose server has no code. */
+function recoversOver(fanwire, transport) {
+  return async (test) => {
+    const room = freshChannel('page');
+    const opts = { transports: [transport], reconnectionDelay: 20, reconnectionDelayMax: 60 };
+    const code = `
+      const socket = io(document.baseURI, ${JSON.stringify(opts)});
+      socket.once("connect", () => socket.emit("subscribe", "${room}", ({ ok }) => tell("in", ok)));
+      socket.onAny((event, what) => tell(event, what));
+      socket.on("connect", () => tell("connect", socket.recovered, socket.id));
+      socket.on("disconnect", () => tell("disconnect"));
+    `;
+    const heard = framed(fanwire.base, code, test);
+    const [first, recovered, id] = await heard.next('the connect');
+    equal([first, recovered], ['connect', false], 'the first time');
+    equal(await heard.next('the subscription'), ['in', true], 'told');
+    for (const round of ['first', 'second']) {
+      await fanwire.publish(room, `live ${round}`);
+      equal(await heard.next('what is live'), ['message', `live ${round}`], 'told');
+      const missed = [1, 2, 3].map((n) => `missed ${round} ${n}`);
+      await fanwire.outage(missed.map((body) => ({ channel: room, body })));
+      equal(await heard.take(5, 'what was missed'), [
+        ['disconnect'],
+        ['connect', true, id],
+        ...missed.map((body) => ['message', body]),
+      ], 'told');
+    }
+    await fanwire.publish(room, 'the end');
+    equal(await heard.next('the end'), ['message', 'the end'], 'told');
+    equal(heard.size, 0, 'what else was told');
+  };
+}
+
+/** Tests of the file that a server has; `peer` is a server with code to connect to. */
+export function scriptTests(fanwire, peer) {
+  const { base } = fanwire;
   return {
     'the script makes a global io, and nothing else': () => {
       const { io } = globalThis;
@@ -60,24 +115,19 @@ export function scriptTests(base, peer) {
       equal(await socket.emitWithAck('message-with-ack', 1), 1, 'ack');
     },
 
-    'a page that loads it by <script src> and uses it at once is served': async ({ defer }) => {
-      const page = `<!doctype html><script src="${base}${PATH}"><\/script><script>
+    'a page that loads it by <script src> and uses it at once is served': async (test) => {
+      const code = `
         const socket = io("${peer}/custom", { auth: { page: true } });
         socket.on("auth", (auth) => {
-          parent.postMessage({ auth }, "*");
+          tell(auth);
           socket.disconnect();
         });
-      <\/script>`;
-      const heard = new Inbox();
-      const hear = ({ data }) => data.auth && heard.push(data);
-      addEventListener('message', hear);
-      defer(() => removeEventListener('message', hear));
-      const frame = document.createElement('iframe');
-      frame.srcdoc = page;
-      document.body.append(frame);
-      defer(() => frame.remove());
-      equal(await heard.next('what the frame heard'), { auth: { page: true } }, 'auth');
+      `;
+      equal(await framed(base, code, test).next('what the frame heard'), [{ page: true }], 'auth');
     },
+
+    'a page of a server without code has it all once after cuts, by polling': recoversOver(fanwire, 'polling'),
+    'a page of a server without code has it all once after cuts, by WebSocket': recoversOver(fanwire, 'websocket'),
 
     'its file is asked for again, and not sent again': async () => {
       const first = await fetch(`${base}${PATH}`, { cache: 'reload' });

@@ -47,22 +47,29 @@ pub(super) fn firefox(context: &Context) -> Tally {
 fn browser(context: &Context, name: &str, programs: &[&str], package: &str) -> Tally {
     let prepared =
         setup::npm(&context.root, BROWSER_PROJECT).and_then(|()| setup::debian(programs, package));
-    match prepared {
-        Err(reason) => Tally::missing(format!("{name}: {reason}")),
-        Ok(program) => script(
-            context,
-            name,
-            &format!("{BROWSER_PROJECT}/run.mjs"),
-            |node| {
-                node.arg(name).env("FANWIRE_BROWSER", program);
-            },
-        ),
-    }
+    let program = match prepared {
+        Err(reason) => return Tally::missing(format!("{name}: {reason}")),
+        Ok(program) => program,
+    };
+    let app = match built(context, "fanwire-tests", "socketio-page") {
+        Err(reason) => return Tally::fail(format!("{name}: {reason}")),
+        Ok(app) => app,
+    };
+    script(
+        context,
+        name,
+        &format!("{BROWSER_PROJECT}/run.mjs"),
+        |node| {
+            node.arg(name)
+                .env("FANWIRE_BROWSER", program)
+                .env("FANWIRE_PAGE_APP", app);
+        },
+    )
 }
 
 /// Builds the server and runs a Node script against it; the script is told the binary's path.
 fn script(context: &Context, what: &str, path: &str, prepare: impl FnOnce(&mut Command)) -> Tally {
-    let server = match server(context) {
+    let server = match built(context, "fanwire-cli", "fanwire") {
         Ok(server) => server,
         Err(reason) => return Tally::fail(format!("{what}: {reason}")),
     };
@@ -90,17 +97,18 @@ fn script(context: &Context, what: &str, path: &str, prepare: impl FnOnce(&mut C
     }
 }
 
-/// The debug build of the real command.
-fn server(context: &Context) -> Result<PathBuf, String> {
-    let mut command = cargo(context, &["build", "--quiet", "--package", "fanwire-cli"]);
+/// The debug build of a package's binary.
+fn built(context: &Context, package: &str, name: &str) -> Result<PathBuf, String> {
+    let arguments = ["build", "--quiet", "--package", package, "--bin", name];
+    let mut command = cargo(context, &arguments);
     let ended = process::run(&mut command, Output::Stdout, BUILD_LIMIT, |line| {
         println!("{line}")
     })?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or("target".into(), PathBuf::from);
-    let binary = context.root.join(target).join("debug/fanwire");
+    let binary = context.root.join(target).join("debug").join(name);
     if ended.succeeded() && binary.is_file() {
         Ok(binary)
     } else {
-        Err(format!("the build of the server {}", ended.describe()))
+        Err(format!("the build of {name} {}", ended.describe()))
     }
 }

@@ -1,9 +1,9 @@
 // What a page may expect of `io`, the browser client for Socket.IO, whichever server it talks to.
 //
 // The server listens at three paths, with 2 s of interval and time-out together at the second, and
-// with recovery at the third; its requests take 100 kB:
+// with recovery at the third, and only there; its requests take 100 kB:
 //     /socket.io/   /impatient/   /recovering/
-// Each has the namespaces `/` and `/custom`, and `/guarded`, which wants `auth.token` to be "open
+// It may be three servers, each with an address of its own. Each has the namespaces `/` and `/custom`, and `/guarded`, which wants `auth.token` to be "open
 // sesame" and refuses with "not authorised" and `data: { code: 'token', retry: [1, 2] }`. A socket
 // hears `auth` with its auth payload, and may emit:
 //     message(...args)              the server emits message-back(...args)
@@ -11,7 +11,7 @@
 //     ask(...args)                  the server emits question(...args) and, when that is
 //                                   acknowledged, answered(...answer)
 //     never(ack)                    is never acknowledged
-//     third-time(..., ack)          ack(3) when it is emitted for the third time
+//     third-time(..., ack)          ack(3) when it is emitted for the third time, and then always
 //     join(room, ack), say(room, ...args, ack)   the room hears said(...args)
 //     about(ack)                    ack({ query, extra, transport }); extra is the header x-extra
 //     leave                         the server disconnects the socket from its namespace
@@ -61,11 +61,16 @@ function listen(emitter, event) {
   return heard;
 }
 
-/** The tests: of `io`, against the server at `base`. */
-export function socketIoTests(io, base, stage) {
+/** The path where nothing else is said. */
+export const MAIN_PATH = '/socket.io/';
+
+/** The tests: of `io`, against the server that is at `bases[path]`. */
+export function socketIoTests(io, bases, stage) {
+  const base = bases[MAIN_PATH];
+
   /** A socket of its own connection that ends with the test. */
   function open(test, nsp = '', opts = {}) {
-    const socket = io(`${base}${nsp}`, { forceNew: true, ...QUICK, ...opts });
+    const socket = io(`${bases[opts.path ?? MAIN_PATH]}${nsp}`, { forceNew: true, ...QUICK, ...opts });
     test.defer(() => socket.io.disconnect());
     return socket;
   }
@@ -197,7 +202,7 @@ export function socketIoTests(io, base, stage) {
     },
 
     'a server that goes silent is a ping timeout': async (test) => {
-      const { socket, heard } = await connected(test, '', { ...opts, path: '/impatient' });
+      const { socket, heard } = await connected(test, '', { ...opts, path: '/impatient/' });
       const pings = listen(socket.io, 'ping');
       await pings.take(2, 'pings');
       await stage.freeze();
@@ -208,7 +213,7 @@ export function socketIoTests(io, base, stage) {
     },
 
     'recovery gives back id and rooms, and every event once': async (test) => {
-      const path = '/recovering';
+      const path = '/recovering/';
       const { socket, heard } = await connected(test, '', { ...opts, path }, 'said');
       socket.io.reconnection(false);
       const id = socket.id;
@@ -226,11 +231,15 @@ export function socketIoTests(io, base, stage) {
           await speaker.emitWithAck('say', 'room', `${round} ${n}`, bytes(n));
         }
         socket.connect();
-        const missed = await heard.take(4, 'what was missed');
-        equal(shown(missed.map((one) => one.slice(0, 3))), [
-          ...[1, 2, 3].map((n) => ['said', `${round} ${n}`, { bytes: [n] }]),
-          ['connect'],
-        ], 'heard');
+        // A server may say that it was recovered before what was missed, or behind it.
+        const told = await heard.take(4, 'what was missed');
+        const missed = told.filter(([event]) => event !== 'connect');
+        equal(
+          shown(missed.map((one) => one.slice(0, 3))),
+          [1, 2, 3].map((n) => ['said', `${round} ${n}`, { bytes: [n] }]),
+          'heard',
+        );
+        check([told[0], told[3]].some(([event]) => event === 'connect'), 'connect in between');
         equal([socket.recovered, socket.id], [true, id], 'recovered, id');
         await speaker.emitWithAck('say', 'room', 'live');
         equal((await heard.next('said')).slice(0, 2), ['said', 'live'], 'heard');
@@ -305,7 +314,7 @@ export function socketIoTests(io, base, stage) {
     'query, path and headers reach the server': async (test) => {
       const extraHeaders = { 'x-extra': 'yes' };
       for (const [query, address] of [[{ a: '1', b: 'ü&=' }, ''], ['a=1&b=%C3%BC%26%3D', ''], [undefined, '/?a=1&b=%C3%BC%26%3D']]) {
-        const opts = { query, extraHeaders, path: '/impatient', transports: ['polling'] };
+        const opts = { query, extraHeaders, path: '/impatient/', transports: ['polling'] };
         const { socket } = await connected(test, address, opts);
         const about = await socket.emitWithAck('about');
         equal([about.query.a, about.query.b, about.extra], ['1', 'ü&=', 'yes'], 'about');
@@ -344,7 +353,7 @@ export function socketIoTests(io, base, stage) {
 
     'the server is told that a client leaves': async (test) => {
       const { socket: watcher } = await connected(test);
-      const watched = `room ${Math.random()}`;
+      const watched = `room-${Math.random()}`;
       await watcher.emitWithAck('join', watched);
       const said = listen(watcher, 'said');
       for (const opts of Object.values(TRANSPORTS)) {
@@ -457,7 +466,7 @@ export function socketIoTests(io, base, stage) {
     },
 
     'with retries an event is sent until it is acknowledged': async (test) => {
-      const { socket } = await connected(test, '', { retries: 4, ackTimeout: 100 });
+      const { socket } = await connected(test, '', { retries: 100, ackTimeout: 100 });
       const answers = new Inbox();
       socket.emit('third-time', (error, answer) => answers.push([error, answer]));
       socket.emit('message-with-ack', 'next', (error, answer) => answers.push([error, answer]));
