@@ -121,7 +121,9 @@ async fn p2_cut_at_every_byte_and_resumed_on_every_transport(
             .await
             .id();
         let expected = [format!("{byte} one"), format!("{byte} two")];
-        for back in Transport::RESUMING {
+        // One of them at each byte, so that every one comes back at bytes of every kind.
+        let backs = (0..).zip(Transport::RESUMING);
+        for (_, back) in backs.filter(|(at, _)| *at == byte % 4) {
             let mut again = Listener::resume(back, server.addr, "a,b", &cursor).await;
             let mut all = heard.clone();
             all.extend(again.texts(2 - heard.len()).await);
