@@ -1,16 +1,21 @@
 //! A server, put together: configuration, store, hub, door, listeners.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use fanwire_core::broker::{Broker, MemoryBroker};
 use fanwire_core::cursor::Epoch;
 use fanwire_core::hub::{Hub, HubConfig};
 use fanwire_core::policy::Door;
+use http::{Request, Response};
+use hyper::body::Body;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tower_service::Service;
 
 use crate::accept::{accept, accept_operators};
 use crate::access;
@@ -22,6 +27,7 @@ use crate::dialect::{Pids, encoders};
 use crate::drive::{drive_feed, drive_shard};
 use crate::engineio::{Echo, Host, Serving, drain};
 use crate::handlers::{Application, Spaces, rooms};
+use crate::http::{RequestBody, Routes};
 use crate::limit::{Counts, fit_descriptors};
 use crate::listen::listen;
 use crate::live::Live;
@@ -41,6 +47,7 @@ pub struct Server {
     loader: Option<Loader>,
     hosts: Vec<(String, Arc<dyn Host>)>,
     application: Application,
+    routes: Option<Routes>,
 }
 
 impl Server {
@@ -56,6 +63,7 @@ impl Server {
             loader: None,
             hosts: Vec::new(),
             application: Application::new(),
+            routes: None,
         })
     }
 
@@ -78,6 +86,40 @@ impl Server {
     #[must_use]
     pub fn application(mut self, application: Application) -> Self {
         self.application = application;
+        self
+    }
+
+    /// Answers whatever is none of ours by routes of the application's own, on the same
+    /// port, over HTTP/1.1 and HTTP/2: an `axum::Router`, or any other tower service. Ours
+    /// are `/c/…`, `/api/…`, `/healthz`, `/readyz`, `/metrics` and the path of Socket.IO;
+    /// `/` is the application's then.
+    ///
+    /// The rules of [access](crate::config) on hosts and proxies and the limits of
+    /// connections, heads and time hold for them too. Who may call them and from which
+    /// origins, they decide; how much of a body they take, too. Each request has its
+    /// [`Client`](crate::Client) as an extension. A route that panics is a 500 and closes
+    /// nothing else. Over HTTP/1.1 an answer of unknown length ends its connection.
+    /// Routes take no connection over: WebSockets are at `/c/…`.
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// use axum::routing::get;
+    ///
+    /// let routes = axum::Router::new().route("/hello", get(async || "Hello!"));
+    /// let server = fanwire::Server::new(fanwire::Config::default())?.routes(routes);
+    /// let running = server.start().await?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn routes<S, B>(mut self, service: S) -> Self
+    where
+        S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
+        S: Clone + Send + Sync + 'static,
+        S::Future: Send + 'static,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.routes = Some(Routes::new(service));
         self
     }
 
@@ -125,6 +167,7 @@ impl Server {
             self.loader,
             self.hosts,
             self.application,
+            self.routes,
         )?;
         // It is set once, here.
         let _ = app.reload.counts.set(counts.clone());
@@ -180,6 +223,7 @@ pub(crate) fn app(
     loader: Option<Loader>,
     mut hosts: Vec<(String, Arc<dyn Host>)>,
     application: Application,
+    routes: Option<Routes>,
 ) -> io::Result<(Arc<App>, Vec<JoinHandle<()>>)> {
     let auth = Auth::new(&config)?;
     let core = config.to_core();
@@ -216,6 +260,9 @@ pub(crate) fn app(
     hosts.push((config.socketio.path.clone(), Arc::new(socketio)));
     let mut above = http::Extensions::new();
     above.insert(Serving::at(hosts));
+    if let Some(routes) = routes {
+        above.insert(routes);
+    }
     let app = Arc::new(App {
         auth: Live::new(auth),
         rates: Rates::new(&config.rates),

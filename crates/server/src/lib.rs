@@ -61,5 +61,6 @@ pub use handlers::{
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub use http::fuzzing;
+pub use http::{Client, RequestBody};
 pub use reload::{Loader, Reloaded};
 pub use shutdown::{Running, Stopped};

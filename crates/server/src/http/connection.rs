@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::engineio;
 use super::gate::{Exit, Gate, Hatch, Phase, Watch};
+use super::pour::{Pouring, pour};
 use super::sniff::{Speaks, sniff};
 use super::{http2, next, service};
 use crate::answer::{Dress, raw_problem};
@@ -39,6 +40,8 @@ enum Done {
     Rests(Vec<u8>),
     /// An Engine.IO session wants the socket.
     Engine(Box<engineio::Exit>),
+    /// An application's route answers at length.
+    Pours(Box<Pouring>),
 }
 
 /// Serves HTTP on `stream` in a task of its own; `before` has been read of
@@ -75,6 +78,7 @@ async fn serve(app: Arc<App>, peer: Arc<Peer>, mut stream: Stream, mut before: B
         Done::Departs(departure) => depart(app, peer, stream, &rest_of, *departure),
         Done::Unproven(unproven) => prove(app, peer, stream, rest_of, *unproven),
         Done::Engine(exit) => engineio::leave(app, peer, stream, &rest_of, *exit, &next::BACK),
+        Done::Pours(pouring) => pour(app, peer, stream, *pouring),
         Done::Ended => linger(stream, wait).await,
         Done::Idle => stream.say_goodbye(),
         Done::Refused(refusal) => refuse(&app, stream, &refusal).await,
@@ -144,6 +148,7 @@ async fn under_hyper(
             Some(Exit::Unproven(unproven)) => return Poll::Ready(Done::Unproven(unproven)),
             Some(Exit::Says(words)) => return Poll::Ready(Done::Says(words)),
             Some(Exit::Rests(words)) => return Poll::Ready(Done::Rests(words)),
+            Some(Exit::Pours(pouring)) => return Poll::Ready(Done::Pours(pouring)),
             Some(Exit::Engine(exit)) => return Poll::Ready(Done::Engine(exit)),
             None => {}
         }

@@ -94,6 +94,7 @@ impl World {
             None,
             Vec::new(),
             Default::default(),
+            None,
         )
         .unwrap();
         Self {

@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::engineio;
+use super::pour::Pouring;
 use crate::transport::{Departure, Stream, Unproven, with_scratch};
 
 /// What a connection is doing.
@@ -64,6 +65,8 @@ pub(super) enum Exit {
     Rests(Vec<u8>),
     /// To go on with it in an Engine.IO session.
     Engine(Box<engineio::Exit>),
+    /// To pour out what an application's route answers.
+    Pours(Box<Pouring>),
 }
 
 /// The state that hyper's service, the gate and the connection's task share.

@@ -15,9 +15,14 @@ mod listing;
 mod negotiate;
 mod next;
 mod once;
+mod pour;
 mod publish;
 mod reload;
+mod routes;
 mod service;
 mod sniff;
 mod target;
 mod timer;
+
+pub(crate) use routes::Routes;
+pub use routes::{Client, RequestBody};

@@ -27,6 +27,7 @@ use super::engineio;
 use super::listen::Reply;
 use super::negotiate::{Waits, Want, want};
 use super::publish::Sent;
+use super::routes;
 use super::service::{channels_of, dress, judge, route};
 use super::target::{self, Query};
 use crate::answer::{Answer, empty, whole};
@@ -55,6 +56,9 @@ fn next(app: &Arc<App>, peer: &Arc<Peer>, read: &Bytes) -> Option<(Judged, usize
     let limits = &app.config.http;
     let head_bytes = len - body.len();
     if head_bytes >= limits.header_bytes || head.headers.len() > limits.header_count {
+        return None;
+    }
+    if routes::theirs(app, peer, head.uri.path()).is_some() {
         return None;
     }
     if head.method == Method::POST {

@@ -19,9 +19,10 @@ use super::gate::{Exit, Hatch};
 use super::handshake;
 use super::listen::{self, Reply};
 use super::negotiate::wants_websocket;
+use super::pour::{Sends, sends};
 use super::publish::{self, Sent};
 use super::target::Query;
-use super::{api, next, target};
+use super::{api, next, routes, target};
 use crate::access::Origin;
 use crate::answer::{Answer, Dress, empty, full, not_allowed, problem, put_off};
 use crate::app::{App, Peer};
@@ -42,6 +43,23 @@ pub(super) async fn handle(
 ) -> Result<Answer, Infallible> {
     let took = hatch.handling();
     let (head, mut body) = request.into_parts();
+    if let Some(routes) = routes::theirs(&app, &peer, head.uri.path()) {
+        let (method, version) = (head.method.clone(), head.version);
+        let answer = routes::answer(&app, &peer, routes, head, body).await;
+        let mut answer = match sends(answer, &method, version).await {
+            Sends::Whole(answer) => answer,
+            Sends::Pours(pouring) => {
+                hatch.leave(Exit::Pours(pouring));
+                return std::future::pending().await;
+            }
+        };
+        if peer.over_limit || app.is_stopping() {
+            let close = HeaderValue::from_static("close");
+            answer.headers_mut().insert(CONNECTION, close);
+        }
+        hatch.answering();
+        return Ok(answer);
+    }
     let mut answer = match judge(&app, &peer, took, &head, Sent::Coming(&mut body)).await {
         Reply::Answer(answer) => answer,
         Reply::Departs(departure) => {

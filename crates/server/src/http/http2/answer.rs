@@ -18,7 +18,7 @@ use hyper::upgrade::OnUpgrade;
 
 use super::super::listen::{self, Reply};
 use super::super::publish::Sent;
-use super::super::{engineio, handshake, once, service};
+use super::super::{engineio, handshake, once, routes, service};
 use super::streams::Progress;
 use super::{body, tunnel};
 use crate::answer::{Answer, Dress, json, problem, put_off};
@@ -42,6 +42,13 @@ pub(super) async fn answer(
     let (mut head, mut body) = request.into_parts();
     let bare = head.method == Method::HEAD;
     let reply = match settle(&app, &mut head) {
+        Ok(())
+            if stream.is_none()
+                && let Some(routes) = routes::theirs(&app, &peer, head.uri.path()) =>
+        {
+            let answer = routes::answer(&app, &peer, routes, head, body).await;
+            return answer.map(|body| body::Reply::own(body, progress));
+        }
         Ok(()) => service::judge(&app, &peer, Duration::ZERO, &head, Sent::Coming(&mut body)).await,
         Err(refusal) => {
             app.metrics.refuses(&refusal);

@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use fanwire_core::hub::{End, Subscriber};
 use hyper::body::{Body, Frame, SizeHint};
 
+use super::super::routes::Own;
 use super::streams::Progress;
 use crate::limit::Place;
 use crate::transport::{Link, Signal};
@@ -27,6 +28,8 @@ enum From {
     /// What is left of it.
     Whole(Bytes),
     Events(Events),
+    /// An application's own, with what is left of its last piece.
+    Own(Box<Own>, Bytes),
 }
 
 /// An event stream: units come from the shard through the link.
@@ -56,6 +59,12 @@ impl Reply {
     /// A body that is there already.
     pub(super) fn whole(bytes: Bytes, progress: Arc<Progress>) -> Self {
         let from = From::Whole(bytes);
+        Self { from, progress }
+    }
+
+    /// What an application's own route answers.
+    pub(super) fn own(body: Own, progress: Arc<Progress>) -> Self {
+        let from = From::Own(Box::new(body), Bytes::new());
         Self { from, progress }
     }
 
@@ -91,6 +100,7 @@ impl Body for Reply {
             From::Whole(rest) if rest.is_empty() => Poll::Ready(None),
             From::Whole(rest) => Poll::Ready(Some(Ok(rest.split_to(rest.len().min(PIECE))))),
             From::Events(events) => events.poll_piece(cx),
+            From::Own(body, left) => poll_own(cx, body, left),
         };
         match &piece {
             Poll::Ready(Some(Ok(_))) => this.progress.gave(),
@@ -103,6 +113,7 @@ impl Body for Reply {
         match &self.from {
             From::Whole(rest) => rest.is_empty(),
             From::Events(events) => events.over,
+            From::Own(body, left) => left.is_empty() && body.is_end_stream(),
         }
     }
 
@@ -110,8 +121,27 @@ impl Body for Reply {
         match &self.from {
             From::Whole(rest) => SizeHint::with_exact(rest.len() as u64),
             From::Events(_) => SizeHint::default(),
+            From::Own(body, left) => match body.size_hint().exact() {
+                Some(rest) => SizeHint::with_exact(rest + left.len() as u64),
+                None => SizeHint::default(),
+            },
         }
     }
+}
+
+fn poll_own(
+    cx: &mut Context<'_>,
+    body: &mut Own,
+    left: &mut Bytes,
+) -> Poll<Option<Result<Bytes, Broken>>> {
+    while left.is_empty() {
+        match std::task::ready!(Pin::new(&mut *body).poll_frame(cx)) {
+            None => return Poll::Ready(None),
+            Some(Err(_)) => return Poll::Ready(Some(Err(Broken))),
+            Some(Ok(frame)) => *left = frame.into_data().unwrap_or_default(),
+        }
+    }
+    Poll::Ready(Some(Ok(left.split_to(left.len().min(PIECE)))))
 }
 
 impl Events {
