@@ -3,4 +3,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod events;
+mod examples;
 mod routes;
+mod streams;
