@@ -74,7 +74,7 @@ const STAGES: &[Stage] = &[
     },
     Stage {
         name: "clients",
-        about: "npm eventsource and ws, PyPI websockets, curl (needs node, npm, python3, curl)",
+        about: "stock clients of npm and PyPI, curl (needs node, npm, python3, curl)",
         run: clients::clients,
     },
     Stage {

@@ -1,6 +1,6 @@
 // Runs every client against the real server: `node run.mjs`, with the binary's path in
-// FANWIRE_BIN, a Python that has `websockets` in FANWIRE_PYTHON and curl in FANWIRE_CURL.
-// Prints TAP.
+// FANWIRE_BIN, that of the tests' Socket.IO application in FANWIRE_APP, a Python that has
+// `websockets` and `socketio` in FANWIRE_PYTHON and curl in FANWIRE_CURL. Prints TAP.
 
 import { spawn } from 'node:child_process';
 import { dirname, join } from 'node:path';
@@ -11,13 +11,17 @@ import { openControlDoor, TLS, World } from './lib/world.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 /** Longest time for all tests of one client, in ms. */
-const CLIENT_LIMIT = 150_000;
+const CLIENT_LIMIT = 240_000;
 
 const node = process.execPath;
 const python = process.env.FANWIRE_PYTHON ?? 'python3';
 /** What makes a client trust the authority of the tests: Node's and Python's own variables. */
 const trust = { NODE_EXTRA_CA_CERTS: TLS['ca.pem'], SSL_CERT_FILE: TLS['ca.pem'] };
-/** Name, program, arguments; with `tls` the server speaks it. */
+/** What the Socket.IO application is told: how often it pings, and how long it waits for the answer. */
+const SELDOM = { FANWIRE_PING_MS: '15000' };
+/** So that silence is noticed soon. */
+const OFTEN = { FANWIRE_PING_MS: '3000' };
+/** Name, program, arguments; with `tls` the server speaks it, with `app` it is an application. */
 const clients = [
   ['eventsource 3', node, ['eventsource.mjs', 'eventsource-3']],
   ['eventsource 4', node, ['eventsource.mjs', 'eventsource-4']],
@@ -32,12 +36,17 @@ const clients = [
   ['curl over TLS', 'bash', ['curl.sh', '--cacert', 'tls/ca.pem', '--http1.1'], { tls: true }],
   ['curl over TLS and HTTP/2', 'bash', ['curl.sh', '--cacert', 'tls/ca.pem', '--http2'], { tls: true }],
   ['node http2 over TLS', node, ['http2.mjs'], { tls: true }],
+  ['socket.io-client 4.8', node, ['socketio.mjs', 'socket.io-client-4.8'], { app: SELDOM }],
+  ['socket.io-client 4.0', node, ['socketio.mjs', 'socket.io-client-4.0'], { app: SELDOM }],
+  ['engine.io-client', node, ['engineio.mjs'], { app: OFTEN }],
+  ['python-socketio', python, ['socketio_client.py'], { app: OFTEN }],
   ['who is not trusted', node, ['untrusted.mjs'], { tls: true, trusts: false }],
 ];
 
 /** Runs one client with a server of its own and hands on its TAP lines; gives their number. */
-async function run([name, program, args, { tls = false, trusts = tls } = {}]) {
-  const world = new World(process.env.FANWIRE_BIN, [], { tls });
+async function run([name, program, args, { tls = false, trusts = tls, app = null } = {}]) {
+  const binary = app ? process.env.FANWIRE_APP : process.env.FANWIRE_BIN;
+  const world = new World(binary, [], { tls, app });
   const door = await openControlDoor(world);
   let tests = 0;
   let plan = null;
@@ -93,7 +102,9 @@ async function run([name, program, args, { tls = false, trusts = tls } = {}]) {
   return { tests, failed };
 }
 
-if (!process.env.FANWIRE_BIN) throw new Error('FANWIRE_BIN is not set: `cargo xtask test --only clients`');
+for (const binary of ['FANWIRE_BIN', 'FANWIRE_APP']) {
+  if (!process.env[binary]) throw new Error(`${binary} is not set: \`cargo xtask test --only clients\``);
+}
 // Whatever ends this script ends the server too: see the `exit` listener of the stage.
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(130));
 const only = process.argv.slice(2);

@@ -8,15 +8,18 @@
 //! | `/` | everything below, recovered |
 //! | `/plain` | the same, not recovered |
 //! | `/room-*` | the same, by pattern |
+//! | `/brief` | the same, two messages of history per channel |
 //! | `/bare` | no code: `client_events = "publish:lobby"` |
 //!
 //! | event | what is done |
 //! |---|---|
 //! | `echo` … | acknowledged with the same |
 //! | `back` … | `back` is emitted with the same |
+//! | `silent` | never acknowledged |
 //! | `join` R, `leave` R, `rooms` | |
 //! | `say` R, X | `said` X to the room, but to oneself |
 //! | `tell` R, X | `told` X to the room |
+//! | `tell-bytes` R, B | the same with bytes |
 //! | `all` X | `all` X to everyone |
 //! | `flash` X | `flash` X, volatile, to everyone |
 //! | `ask` X | `question` X is asked of this client; acknowledged with its answer |
@@ -24,18 +27,23 @@
 //! | `whoami` | id, whether it was recovered, its rooms, its name |
 //! | `kick`, `hang-up`, `panic`, `refuse` | |
 //! | `reasons` | why sockets have gone so far |
+//! | `reasons-of` N | those of this namespace |
+//!
+//! At `/engine.io/` an Engine.IO session's messages are said back.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use fanwire::config::{ClientEvents, NamedRules};
 use fanwire::{Application, Args, Config, ConnectRefusal, Handlers, Json, Rejected, Running};
 use fanwire::{Socket, Target};
 use serde_json::json;
 
-type Reasons = Arc<Mutex<Vec<String>>>;
+/// Why sockets have gone, each with its namespace.
+type Reasons = Arc<Mutex<Vec<(String, String)>>>;
 
 /// How long clients may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -88,17 +96,23 @@ async fn serve(port: u16) -> std::io::Result<Running> {
         client_events: Some(ClientEvents::Publish(lobby)),
         ..NamedRules::default()
     };
+    let brief = NamedRules {
+        history_messages: Some(2),
+        ..NamedRules::default()
+    };
     config.namespaces.by_name.insert("plain".to_owned(), plain);
+    config.namespaces.by_name.insert("brief".to_owned(), brief);
     config.namespaces.by_name.insert("bare".to_owned(), bare);
     let reasons = Reasons::default();
     let mut application = Application::new();
-    for name in ["/", "/plain", "/room-*"] {
+    for name in ["/", "/plain", "/brief", "/room-*"] {
         let reasons = reasons.clone();
         application = application
             .namespace(name, |namespace| serve_namespace(namespace, &reasons))
             .map_err(std::io::Error::other)?;
     }
     let server = fanwire::Server::new(config).map_err(std::io::Error::other)?;
+    let server = server.engine_echo("/engine.io/");
     server.application(application).start().await
 }
 
@@ -116,19 +130,21 @@ fn serve_namespace(namespace: &mut Handlers, reasons: &Reasons) {
         }
     });
     let gone = reasons.clone();
-    namespace.on_disconnect(move |_, reason| {
-        gone.lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .push(reason.to_owned());
+    namespace.on_disconnect(move |socket, reason| {
+        locked(&gone).push((socket.namespace(), reason.to_owned()));
         async {}
     });
-    let reasons = reasons.clone();
+    let gone = reasons.clone();
     namespace.on("reasons", move |_, ()| {
-        let all = reasons
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .clone();
+        let all: Vec<String> = locked(&gone).iter().map(|one| one.1.clone()).collect();
         async move { Json(all) }
+    });
+    let gone = reasons.clone();
+    namespace.on("reasons-of", move |_, asked: String| {
+        let all = locked(&gone).clone();
+        let those = all.into_iter().filter(|(namespace, _)| *namespace == asked);
+        let those: Vec<String> = those.map(|(_, reason)| reason).collect();
+        async move { Json(those) }
     });
     talk(namespace);
     ask(namespace);
@@ -156,12 +172,17 @@ fn serve_namespace(namespace: &mut Handlers, reasons: &Reasons) {
     });
 }
 
+fn locked(reasons: &Reasons) -> MutexGuard<'_, Vec<(String, String)>> {
+    reasons.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn talk(namespace: &mut Handlers) {
     namespace.on("echo", |_, args: Args| async move { args });
     namespace.on("back", |socket: Socket, args: Args| async move {
         socket.emit("back", args).await?;
         Ok::<_, Rejected>(())
     });
+    namespace.on("silent", |_, ()| async move { None::<Args> });
     namespace.on("join", |socket: Socket, room: String| async move {
         socket.join(&room)?;
         Ok::<_, Rejected>(())
@@ -188,6 +209,13 @@ fn talk(namespace: &mut Handlers) {
                 .to(Target::Room(room))
                 .emit("told", what)
                 .await?;
+            Ok::<_, Rejected>(())
+        },
+    );
+    namespace.on(
+        "tell-bytes",
+        |socket: Socket, (room, what): (String, Bytes)| async move {
+            socket.io().to(room).emit("told", what).await?;
             Ok::<_, Rejected>(())
         },
     );

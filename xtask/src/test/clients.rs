@@ -13,25 +13,33 @@ use crate::tally::{Tally, Tap};
 
 const BUILD_LIMIT: Duration = Duration::from_secs(20 * 60);
 /// The scripts bound each of their tests themselves; this is for a script that is stuck.
-const SCRIPT_LIMIT: Duration = Duration::from_secs(8 * 60);
+const SCRIPT_LIMIT: Duration = Duration::from_secs(10 * 60);
 
-/// npm `eventsource` and `ws`, PyPI `websockets`, `curl`.
+/// npm `eventsource`, `ws`, `socket.io-client` and `engine.io-client`, PyPI `websockets` and
+/// `python-socketio`, `curl`.
 pub(super) fn clients(context: &Context) -> Tally {
     let prepared = setup::debian(&["curl"], "curl").and_then(|curl| {
         setup::npm(&context.root, CLIENTS_PROJECT)?;
         Ok((curl, setup::python(&context.root, CLIENTS_PROJECT)?))
     });
-    match prepared {
-        Err(reason) => Tally::missing(format!("clients: {reason}")),
-        Ok((curl, python)) => script(
-            context,
-            "clients",
-            &format!("{CLIENTS_PROJECT}/run.mjs"),
-            |node| {
-                node.env("FANWIRE_CURL", curl).env("FANWIRE_PYTHON", python);
-            },
-        ),
-    }
+    let (curl, python) = match prepared {
+        Err(reason) => return Tally::missing(format!("clients: {reason}")),
+        Ok(prepared) => prepared,
+    };
+    let app = match built(context, "fanwire-tests", "socketio-app") {
+        Err(reason) => return Tally::fail(format!("clients: {reason}")),
+        Ok(app) => app,
+    };
+    script(
+        context,
+        "clients",
+        &format!("{CLIENTS_PROJECT}/run.mjs"),
+        |node| {
+            node.env("FANWIRE_CURL", curl)
+                .env("FANWIRE_PYTHON", python)
+                .env("FANWIRE_APP", app);
+        },
+    )
 }
 
 /// The page suite in Debian's Chromium.

@@ -74,6 +74,19 @@ export class Fanwire {
     return this.#ask('outage', { messages });
   }
 
+  /**
+   * Loses whatever is sent on the connections there are from now on, without a word to either
+   * side, and refuses new ones.
+   */
+  silence() {
+    return this.#ask('silence');
+  }
+
+  /** Publishes `messages` past the proxy, and lets connections in again. */
+  admit(messages = []) {
+    return this.#ask('admit', { messages });
+  }
+
   /** Kills the server, starts a new one, publishes `messages` to it, lets connections in. */
   restart(messages = []) {
     return this.#ask('restart', { messages });

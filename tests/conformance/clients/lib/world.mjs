@@ -28,6 +28,8 @@ const TLS_ARGS = [
   ['--tls-key', TLS['server.key']],
   ['--listen-plain', `${LOOPBACK}:0`],
 ].flat();
+/** In the line that a server prints when it listens. */
+const ADDRESS = /^(?:.*serves )?(https?):\/\/127\.0\.0\.1:(\d+)/;
 /** Longest body of a request to the control door, in characters. */
 const CONTROL_LIMIT = 1 << 20;
 
@@ -39,14 +41,15 @@ export function listen(server) {
   });
 }
 
-/** One run of the server's binary. */
+/** One run of a server's binary. */
 class Server {
   #child;
   #output = [];
   #exited;
 
-  constructor(binary, args) {
-    this.#child = spawn(binary, ['serve', '--listen', `${LOOPBACK}:0`, ...args], {
+  constructor(binary, args, env = {}) {
+    this.#child = spawn(binary, args, {
+      env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const kill = () => this.#child.kill('SIGKILL');
@@ -66,7 +69,7 @@ class Server {
         createInterface({ input: stream }).on('line', (line) => {
           this.#output.push(line);
           if (this.#output.length > 200) this.#output.shift();
-          const [, scheme, port] = /serves (https?):\/\/127\.0\.0\.1:(\d+)/.exec(line) ?? [];
+          const [, scheme, port] = ADDRESS.exec(line) ?? [];
           if (port) ports[scheme] = Number(port);
           if (schemes.every((scheme) => ports[scheme])) resolve(ports);
         });
@@ -119,10 +122,14 @@ export class Proxy {
       this.#heads.push(chunk.toString('latin1').split('\r\n', 1)[0]);
     });
     client.on('close', () => {
+      if (pair.isSilent) return;
       upstream.destroy();
       this.#pairs.delete(pair);
     });
-    upstream.on('close', () => client.destroy());
+    upstream.on('close', () => {
+      client.destroy();
+      this.#pairs.delete(pair);
+    });
     if (this.#isFrozen) return;
     client.pipe(upstream);
     upstream.pipe(client);
@@ -154,6 +161,23 @@ export class Proxy {
     return count;
   }
 
+  /**
+   * What either side sends on the connections there are is lost from now on, its end too:
+   * both believe in the other. New ones are refused.
+   */
+  silence() {
+    this.isRefusing = true;
+    for (const pair of this.#pairs) {
+      pair.isSilent = true;
+      const { client, upstream } = pair;
+      client.unpipe(upstream);
+      upstream.unpipe(client);
+      client.resume();
+      upstream.resume();
+    }
+    return this.#pairs.size;
+  }
+
   /** Connections that are open. */
   get size() {
     return this.#pairs.size;
@@ -174,16 +198,23 @@ export class Proxy {
 export class World {
   #binary;
   #args;
+  #env;
   #scheme;
   #server = null;
   /** Where the server speaks in the clear, past the proxy. */
   #plainPort = 0;
   #proxy = new Proxy();
 
-  /** With `tls` the proxy leads to where the server speaks TLS. */
-  constructor(binary, args = [], { tls = false } = {}) {
+  /**
+   * `args` are those of `fanwire serve`, and with `tls` the proxy leads to where it speaks TLS.
+   * With `app`, an object of environment variables, the binary is an application of its own,
+   * which takes a port.
+   */
+  constructor(binary, args = [], { tls = false, app = null } = {}) {
+    const serve = ['serve', '--listen', `${LOOPBACK}:0`, ...(tls ? TLS_ARGS : []), ...args];
     this.#binary = binary;
-    this.#args = tls ? [...TLS_ARGS, ...args] : args;
+    this.#args = app ? ['0'] : serve;
+    this.#env = app ?? {};
     this.#scheme = tls ? 'https' : 'http';
   }
 
@@ -195,7 +226,7 @@ export class World {
   }
 
   async #startServer() {
-    this.#server = new Server(this.#binary, this.#args);
+    this.#server = new Server(this.#binary, this.#args, this.#env);
     const ports = await this.#server.start([...new Set([this.#scheme, 'http'])]);
     this.#proxy.upstreamPort = ports[this.#scheme];
     this.#plainPort = ports.http;
@@ -231,6 +262,12 @@ export class World {
       } finally {
         this.#proxy.isRefusing = false;
       }
+    },
+    silence: async () => ({ connections: this.#proxy.silence() }),
+    admit: async ({ messages }) => {
+      const ids = await this.#publishAll(messages);
+      this.#proxy.isRefusing = false;
+      return { ids };
     },
     restart: async ({ messages }) => {
       this.#proxy.isRefusing = true;
