@@ -84,6 +84,7 @@ try {
   browser.gone.then((how) => reports.close(how));
   await pageReports('');
   const control = `http://127.0.0.1:${pages.port}`;
+  if (browser.scriptTests) await driven('Socket.IO script', browser.scriptTests(base, control));
   if (!only) await driven('live page', browser.ownTests(base, control));
   if (browser.visit && !only) {
     const secure = await secureWorld.start();

@@ -8,6 +8,7 @@ import { chromium } from 'playwright-core';
 
 import { cookieTests } from './cookie_tests.mjs';
 import { livePageTests } from './live_page.mjs';
+import { scriptPageTests } from './script_page.mjs';
 import { secureTests } from './secure_tests.mjs';
 
 /** A fresh profile that sends cookies to other sites where they say `SameSite=None`. */
@@ -57,6 +58,7 @@ export async function open(executablePath, url, hosts, log) {
     version: `Chromium ${browser.version()}`,
     close: () => browser.close(),
     ownTests: (base, control) => livePageTests(browser, base, control),
+    scriptTests: (base, control) => scriptPageTests(browser, base, control),
     /** Opens another page that reports. */
     visit,
     secureTests: (base, control) => secureTests(context, base, control),

@@ -2,6 +2,7 @@
 
 import { freshChannel } from '/lib/fanwire.mjs';
 import { check, equal, Inbox } from '/lib/suite.mjs';
+import { hearsAllOnce, pageCode } from '/shared/socket_io_page.mjs';
 
 const PATH = '/socket.io/socket.io.js';
 
@@ -42,36 +43,12 @@ function framed(base, code, { defer }) {
   return heard;
 }
 
-/** What is missed over one transport comes back to a page whose server has no code. */
-function recoversOver(fanwire, transport) {
+/** A page of another origin misses nothing over one transport. */
+function hearsAllBy(fanwire, transport) {
   return async (test) => {
     const room = freshChannel('page');
-    const opts = { transports: [transport], reconnectionDelay: 20, reconnectionDelayMax: 60 };
-    const code = `
-      const socket = io(document.baseURI, ${JSON.stringify(opts)});
-      socket.once("connect", () => socket.emit("subscribe", "${room}", ({ ok }) => tell("in", ok)));
-      socket.onAny((event, what) => tell(event, what));
-      socket.on("connect", () => tell("connect", socket.recovered, socket.id));
-      socket.on("disconnect", () => tell("disconnect"));
-    `;
-    const heard = framed(fanwire.base, code, test);
-    const [first, recovered, id] = await heard.next('the connect');
-    equal([first, recovered], ['connect', false], 'the first time');
-    equal(await heard.next('the subscription'), ['in', true], 'told');
-    for (const round of ['first', 'second']) {
-      await fanwire.publish(room, `live ${round}`);
-      equal(await heard.next('what is live'), ['message', `live ${round}`], 'told');
-      const missed = [1, 2, 3].map((n) => `missed ${round} ${n}`);
-      await fanwire.outage(missed.map((body) => ({ channel: room, body })));
-      equal(await heard.take(5, 'what was missed'), [
-        ['disconnect'],
-        ['connect', true, id],
-        ...missed.map((body) => ['message', body]),
-      ], 'told');
-    }
-    await fanwire.publish(room, 'the end');
-    equal(await heard.next('the end'), ['message', 'the end'], 'told');
-    equal(heard.size, 0, 'what else was told');
+    const code = pageCode('document.baseURI, ', room, [transport]);
+    await hearsAllOnce(fanwire, room, framed(fanwire.base, code, test));
   };
 }
 
@@ -126,8 +103,8 @@ export function scriptTests(fanwire, peer) {
       equal(await framed(base, code, test).next('what the frame heard'), [{ page: true }], 'auth');
     },
 
-    'a page of a server without code has it all once after cuts, by polling': recoversOver(fanwire, 'polling'),
-    'a page of a server without code has it all once after cuts, by WebSocket': recoversOver(fanwire, 'websocket'),
+    'a page of a server without code has it all once over cuts, by polling': hearsAllBy(fanwire, 'polling'),
+    'a page of a server without code has it all once over cuts, by WebSocket': hearsAllBy(fanwire, 'websocket'),
 
     'its file is asked for again, and not sent again': async () => {
       const first = await fetch(`${base}${PATH}`, { cache: 'reload' });

@@ -218,14 +218,18 @@ export function socketIoTests(io, bases, stage) {
       socket.io.reconnection(false);
       const id = socket.id;
       const { socket: speaker, heard: speakers } = await connected(test, '', { path });
+      test.defer(() => stage.accept());
       await socket.emitWithAck('join', 'room');
       await speaker.emitWithAck('say', 'room', 'before');
       equal((await heard.next('said')).slice(0, 2), ['said', 'before'], 'heard');
       for (const round of ['first', 'second']) {
+        // A cut between two polls is none, unless the next one is refused.
+        await stage.refuse();
         await stage.cut();
         equal((await heard.next('disconnect'))[0], 'disconnect', 'what the socket tells');
         // The cut hit the speaker too.
         equal((await speakers.next('disconnect'))[0], 'disconnect', 'what the speaker tells');
+        await stage.accept();
         await back(speakers);
         for (const n of [1, 2, 3]) {
           await speaker.emitWithAck('say', 'room', `${round} ${n}`, bytes(n));
