@@ -33,6 +33,7 @@ mod rates;
 mod reload;
 mod socketio;
 mod socketio_access;
+mod socketio_protocol;
 mod socketio_recovery;
 mod socketio_slow;
 mod storm;
