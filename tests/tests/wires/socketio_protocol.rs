@@ -19,6 +19,7 @@ modes!(
     messages_and_acks_come_back_with_their_bytes,
     bursts_come_back_in_order_by_polling,
     bursts_come_back_in_order_across_an_upgrade,
+    large_answers_wait_until_the_client_reads,
     a_burst_of_broadcasts_arrives_whole_at_everyone,
 );
 
@@ -318,6 +319,41 @@ async fn bursts_come_back_in_order_across_an_upgrade(variant: Variant) {
         came.push(text(&mut ws).await);
     }
     assert_eq!(came, (0..3000).map(back).collect::<Vec<_>>());
+}
+
+async fn large_answers_wait_until_the_client_reads(variant: Variant) {
+    let server = serving(variant, |_| {}).await;
+    let big = "x".repeat(100_000);
+    let numbered = |kind: &str, number: usize| format!("42{number}[\"{kind}\",\"{big}\"]");
+    let acks = |from: usize, to: usize| {
+        let acks = (from..to).map(|number| format!("43{number}[\"{big}\"]"));
+        acks.collect::<Vec<_>>()
+    };
+    // Much more in answer to one request than may wait for a client.
+    let mut polling = polling(&server).await;
+    for round in 0..2 {
+        let from = round * 9;
+        let asked = (from..from + 9).map(|number| numbered("message-with-ack", number));
+        let body = asked.collect::<Vec<_>>().join(&SEPARATOR.to_string());
+        assert_eq!(polling.post(&body).await.text(), "ok");
+        assert_eq!(polling.packets(9).await, acks(from, from + 9));
+    }
+    // And over a WebSocket that is not read until all is asked.
+    let mut client = joined(&server).await;
+    for number in 0..12 {
+        client.ws.text(&numbered("message-with-ack", number)).await;
+    }
+    for number in 12..24 {
+        client.ws.text(&numbered("message", number)).await;
+    }
+    for ack in acks(0, 12) {
+        assert!(text(&mut client.ws).await == ack);
+    }
+    for _ in 12..24 {
+        let back = text(&mut client.ws).await;
+        let head = back.get(..40).unwrap_or(&back).to_owned();
+        assert!(back == format!("42[\"message-back\",\"{big}\"]"), "{head}");
+    }
 }
 
 async fn a_burst_of_broadcasts_arrives_whole_at_everyone(variant: Variant) {

@@ -202,6 +202,21 @@ impl Engine {
         self.shard.get_or_init(|| shard);
     }
 
+    /// A subscriber of its is given a reply of so many bytes.
+    pub(crate) fn owe(&self, bytes: usize) {
+        self.outlet.owe(bytes);
+    }
+
+    /// Whether there is room for more replies.
+    pub(crate) fn has_room(&self) -> bool {
+        self.outlet.has_room()
+    }
+
+    /// Waits until there is: who does not read hears no more answers.
+    pub(crate) async fn room(&self) {
+        std::future::poll_fn(|cx| self.outlet.poll_room(cx)).await;
+    }
+
     /// Ends the session: for those above at once, for the peer politely. The first
     /// reason counts.
     pub(crate) fn close(&self, reason: Reason) {
@@ -328,6 +343,7 @@ impl Engine {
         }
         if let Some(reason) = left.closed {
             tracing::debug!(client = %self.handshake.client, reason = reason.as_str(), "session closed");
+            self.outlet.forgive();
             // Those above first: what they still say stands before the last word.
             if let Some(talk) = self.talk.get() {
                 talk.closed(reason.into());

@@ -55,7 +55,14 @@ struct State {
     /// What is said when they all have ended.
     last: Option<Bytes>,
     closed: bool,
+    /// Bytes of replies that subscribers were given and have not been rid of, about.
+    owed: usize,
+    /// Of those who wait for them to be.
+    payers: Vec<Waker>,
 }
+
+/// Bytes of replies up to which nobody waits.
+const OWED: usize = 128 * 1024;
 
 /// Units of the session's own that may wait for the peer, in bytes.
 const OWN: usize = 512 * 1024;
@@ -97,6 +104,36 @@ impl Outlet {
         fits
     }
 
+    /// A subscriber is given a reply of so many bytes.
+    pub(super) fn owe(&self, bytes: usize) {
+        let mut state = self.0.lock();
+        state.owed = state.owed.saturating_add(bytes);
+    }
+
+    /// Whether there is room for more replies.
+    pub(super) fn has_room(&self) -> bool {
+        let state = self.0.lock();
+        state.owed <= OWED || state.closed
+    }
+
+    /// Ready when there is.
+    pub(super) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.0.lock();
+        if state.owed <= OWED || state.closed {
+            return Poll::Ready(());
+        }
+        if !state.payers.iter().any(|one| one.will_wake(cx.waker())) {
+            state.payers.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// Nobody waits for room any more: the session is over.
+    pub(super) fn forgive(&self) {
+        let payers = self.0.lock().pay(0, true);
+        payers.into_iter().for_each(Waker::wake);
+    }
+
     /// Bytes that are held.
     pub(super) fn bytes(&self) -> usize {
         self.0.lock().bytes
@@ -105,6 +142,7 @@ impl Outlet {
     /// Takes nothing more but what subscribers still have to say before they end; then says
     /// `last`.
     pub(super) fn finish(&self, last: Bytes) {
+        let payers;
         let waker = {
             let mut state = self.0.lock();
             if state.last.is_some() || state.closed {
@@ -112,9 +150,11 @@ impl Outlet {
             }
             state.last = Some(last);
             state.end();
+            payers = state.pay(0, true);
             state.waker.take()
         };
         wake(waker);
+        payers.into_iter().for_each(Waker::wake);
     }
 
     /// True where everything is said and out.
@@ -173,10 +213,14 @@ impl Outlet {
 
     /// Takes nothing more, and forgets what is held: the peer is gone.
     pub(super) fn close(&self) {
-        let mut state = self.0.lock();
-        state.held.clear();
-        state.bytes = 0;
-        state.closed = true;
+        let payers = {
+            let mut state = self.0.lock();
+            state.held.clear();
+            state.bytes = 0;
+            state.closed = true;
+            state.pay(0, true)
+        };
+        payers.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -184,6 +228,20 @@ impl State {
     fn keep(&mut self, who: Who, unit: Bytes) {
         self.bytes += unit.len();
         self.held.push_back((who, unit));
+    }
+
+    /// `taken` bytes of a subscriber's are gone; `all` that it had. Whoever waits is to be
+    /// woken where there is room.
+    fn pay(&mut self, taken: usize, all: bool) -> Vec<Waker> {
+        self.owed = match all {
+            // What was counted was about right.
+            true => 0,
+            false => self.owed.saturating_sub(taken),
+        };
+        match self.owed <= OWED || self.closed {
+            true => std::mem::take(&mut self.payers),
+            false => Vec::new(),
+        }
     }
 
     /// Says the last word once nobody else has anything to say.
@@ -308,6 +366,7 @@ impl OutletWriter {
         let Some(on_end) = self.on_end.take() else {
             return;
         };
+        let payers;
         let waker = {
             let mut state = self.outlet.0.lock();
             // Its rest will never come: nothing behind it could be understood.
@@ -318,9 +377,11 @@ impl OutletWriter {
             }
             state.writers -= 1;
             state.end();
+            payers = state.pay(0, true);
             state.waker.take()
         };
         wake(waker);
+        payers.into_iter().for_each(Waker::wake);
         if let Some(listed) = &self.listed {
             listed.ended(&end);
         }
@@ -336,7 +397,8 @@ impl Drop for OutletWriter {
 
 impl Writer for OutletWriter {
     fn flush(&mut self, outbox: &mut Outbox) -> Flushed {
-        let (flushed, waker) = {
+        let before = outbox.bytes();
+        let (flushed, waker, payers) = {
             let mut guard = self.outlet.0.lock();
             let state = &mut *guard;
             if state.closed {
@@ -351,9 +413,11 @@ impl Writer for OutletWriter {
             };
             // Whoever serves the transport writes what is held.
             let tells = state.waiting || !state.held.is_empty();
-            (flushed, state.waker.take_if(|_| tells))
+            let payers = state.pay(before - outbox.bytes(), outbox.is_empty());
+            (flushed, state.waker.take_if(|_| tells), payers)
         };
         wake(waker);
+        payers.into_iter().for_each(Waker::wake);
         flushed
     }
 

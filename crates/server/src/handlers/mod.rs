@@ -30,6 +30,6 @@ pub use socket::{Auth, Handshake, Socket};
 
 pub(crate) use code::caught;
 pub(crate) use rooms::rooms;
-pub(crate) use socket::{Data, Link, New};
+pub(crate) use socket::{Data, Link, New, Room};
 pub(crate) use space::{Space, Spaces};
 pub(crate) use visitor::{Calling, Visitor, posted};

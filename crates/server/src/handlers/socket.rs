@@ -4,6 +4,7 @@ use std::any::{Any, TypeId};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,10 +44,18 @@ pub struct Handshake {
     pub query: String,
 }
 
+/// Ready when more may be sent.
+pub(crate) type Room = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// How the rest of the server serves a socket.
 pub(crate) trait Link: Send + Sync {
     /// Sends an event past the log, behind everything sent before.
     fn send(&self, event: &str, args: &Args, ack: Option<u64>);
+
+    /// What is to be waited for before more is sent; none where there is room.
+    fn room(&self) -> Option<Room> {
+        None
+    }
 
     /// True where what is emitted goes through the log, so that it is not lost with
     /// the connection.
@@ -242,10 +251,16 @@ impl Socket {
             })),
             Err(refusal) => Err(Err(refusal)),
         };
+        let room = self.0.link.room();
         async move {
             match publishing {
                 Ok(publishing) => publishing.await,
-                Err(done) => done,
+                Err(done) => {
+                    if let Some(room) = room {
+                        room.await;
+                    }
+                    done
+                }
             }
         }
     }

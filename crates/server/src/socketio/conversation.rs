@@ -137,6 +137,10 @@ impl Conversation {
 
     async fn work(self: Arc<Self>) {
         while let Some(item) = self.next() {
+            // Answers that find no room are waited for before there are more of them.
+            if let Some(engine) = self.engine().filter(|engine| !engine.has_room()) {
+                engine.room().await;
+            }
             // Code's own panics are caught where it is called; this is for ours.
             if caught(self.handle(item)).await.is_err()
                 && let Some(engine) = self.engine()

@@ -16,7 +16,7 @@ use super::conversation::Conversation;
 use super::units;
 use crate::dialect::socketio as dialect;
 use crate::engineio::{Engine, Reason};
-use crate::handlers::{Args, Handshake, Link, Socket};
+use crate::handlers::{Args, Handshake, Link, Room, Socket};
 use crate::rates::Account;
 
 /// A socket and what serves it.
@@ -50,7 +50,14 @@ impl Joined {
     /// Sends a finished unit, behind everything sent before.
     pub(super) fn reply(&self, unit: Bytes) {
         if let Some(subscriber) = &*self.subscriber.lock() {
+            self.owe(unit.len());
             subscriber.send(unit);
+        }
+    }
+
+    fn owe(&self, bytes: usize) {
+        if let Some(engine) = self.engine.upgrade() {
+            engine.owe(bytes);
         }
     }
 
@@ -87,11 +94,18 @@ impl Link for Joined {
         // looks for no offset, and handlers expect none.
         let recovers = self.recovers && ack.is_none();
         if let Some(subscriber) = &*self.subscriber.lock() {
+            self.owe(args.size());
             subscriber.emit(Box::new(move |cursor| {
                 let at = recovers.then_some(cursor);
                 dialect::event(&written, &event, units::body(&args), ack, at)
             }));
         }
+    }
+
+    fn room(&self) -> Option<Room> {
+        let engine = self.engine.upgrade()?;
+        let full = !engine.has_room();
+        full.then(|| -> Room { Box::pin(async move { engine.room().await }) })
     }
 
     fn is_logged(&self) -> bool {
