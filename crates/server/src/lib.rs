@@ -27,7 +27,6 @@ mod clock;
 pub mod config;
 mod dialect;
 mod drive;
-#[allow(dead_code, unused_imports, unreachable_pub)] // Until the protocol above it is served.
 mod engineio;
 mod forwarded;
 mod handlers;

@@ -17,7 +17,6 @@ mod problem;
 mod rules;
 mod secret;
 mod settings;
-#[allow(dead_code)] // Until it is served.
 mod socketio;
 #[cfg(test)]
 mod tests;
@@ -42,8 +41,6 @@ pub use settings::{
     Access, ForTests, GROUPS, Http, Http2, IssuersByName, Limits, Listen, NamespaceRules, Poll,
     Rates, Rules, SocketIo, Sse, Tls, Tokens, Ws,
 };
-#[allow(unused_imports)]
-pub(crate) use socketio::SocketRules;
 pub use socketio::{Auto, ClientEvents, Rooms};
 
 /// Everything that can be set. `Debug` shows no secret.

@@ -15,7 +15,6 @@ mod web_socket;
 pub(crate) use echo::Echo;
 pub(crate) use engine::{Engine, Handshake, Opening};
 pub(crate) use handshake::Shown;
-pub(crate) use outlet::OnEnd;
 pub(crate) use poll::{Ticket, packets};
 pub(crate) use reason::Reason;
 pub(crate) use registry::{Serving, Sid, drain};

@@ -5,7 +5,7 @@ use std::fmt;
 
 /// Why it ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-pub enum Reason {
+pub(crate) enum Reason {
     /// The server let the socket go from its namespace.
     ServerNamespaceDisconnect,
     /// The client left the namespace.
@@ -28,7 +28,7 @@ pub enum Reason {
 
 impl Reason {
     /// The words.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::ServerNamespaceDisconnect => "server namespace disconnect",
             Self::ClientNamespaceDisconnect => "client namespace disconnect",
