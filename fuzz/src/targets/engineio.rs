@@ -2,7 +2,7 @@
 
 use fanwire_proto::engineio::query::{SID_BYTES, Transport};
 use fanwire_proto::engineio::{
-    Ask, Packet, Payload, PayloadLimits, Query, Wire, polling_to_frames,
+    Ask, Packet, Payload, PayloadLimits, Query, Wire, frames_to_polling,
 };
 use fanwire_proto::error::DecodeError;
 use fanwire_proto::ws;
@@ -43,8 +43,8 @@ pub(super) fn payload(data: &[u8]) {
     }
     assert!(packets.len() <= limits.packets);
     let mut moved = Vec::new();
-    polling_to_frames(&polling, &mut moved).expect("units that were written");
-    assert_eq!(moved, websocket);
+    frames_to_polling(&websocket, &mut moved);
+    assert_eq!(moved, polling);
     let Some(units) = polling.get(1..) else {
         return;
     };

@@ -2,7 +2,6 @@
 
 use super::packet::Packet;
 use super::payload::SEPARATOR;
-use crate::error::DecodeError;
 use crate::ws::Opcode;
 use crate::ws::encode::header;
 
@@ -69,25 +68,4 @@ impl Wire {
             }
         }
     }
-}
-
-/// Appends, as WebSocket frames, what was written for polling: what an outbox
-/// still holds when its session moves to a WebSocket. Whole units only.
-///
-/// # Errors
-/// `Malformed` where `units` is not what [`Wire::Polling`] writes; the frames of
-/// the packets before it are in `out`.
-pub fn polling_to_frames(units: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
-    if units.is_empty() {
-        return Ok(());
-    }
-    let text = simdutf8::compat::from_utf8(units)
-        .map_err(|e| DecodeError::malformed(e.valid_up_to(), "not UTF-8"))?;
-    let packets = text
-        .strip_prefix(char::from(SEPARATOR))
-        .ok_or(DecodeError::malformed(0, "no separator before a packet"))?;
-    for packet in packets.split(char::from(SEPARATOR)) {
-        Wire::WebSocket.packet(&Packet::decode_polling(packet)?, out);
-    }
-    Ok(())
 }

@@ -24,7 +24,7 @@ pub mod session;
 #[cfg(test)]
 mod tests;
 
-pub use encode::{Wire, polling_to_frames};
+pub use encode::Wire;
 pub use frames::frames_to_polling;
 pub use open::Open;
 pub use packet::Packet;

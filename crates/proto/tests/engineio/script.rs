@@ -22,7 +22,7 @@ use std::time::Duration;
 use fanwire_proto::engineio::session::{Idle, Outputs, PollId, PostId, Source, WsId};
 use fanwire_proto::engineio::{
     Config, Output, Packet, Payload, PayloadLimits, Reason, Refusal, Session, Wire,
-    polling_to_frames,
+    frames_to_polling,
 };
 use fanwire_proto::ws;
 
@@ -58,7 +58,7 @@ struct Player {
     trace: String,
     now: Duration,
     session: Option<Session>,
-    /// Units of the transport that the session lives on.
+    /// Frames, whatever the transport.
     outbox: Vec<u8>,
     open: Vec<(String, Handle)>,
     /// The WebSocket that the session lives on.
@@ -210,12 +210,11 @@ impl Player {
     /// The application sends.
     fn send(&mut self, text: &str) {
         let packet = Packet::Text(text);
+        Wire::WebSocket.packet(&packet, &mut self.outbox);
         if let Some(id) = self.live {
-            Wire::WebSocket.packet(&packet, &mut self.outbox);
             self.flush(id);
             return;
         }
-        Wire::Polling.packet(&packet, &mut self.outbox);
         let parked = self.open.iter().find_map(|(_, handle)| match handle {
             Handle::Poll(id) => Some(*id),
             _ => None,
@@ -227,7 +226,8 @@ impl Player {
 
     /// Answers a poll with `first` and the outbox.
     fn answer(&mut self, id: PollId, first: &str) {
-        let mut body = std::mem::take(&mut self.outbox);
+        let mut body = Vec::new();
+        frames_to_polling(&std::mem::take(&mut self.outbox), &mut body);
         if !first.is_empty() {
             body.splice(0..0, format!("\x1e{first}").into_bytes());
         }
@@ -277,7 +277,7 @@ impl Player {
                     Idle::Park if !ping && self.outbox.is_empty() => {}
                     Idle::Noop if !ping && self.outbox.is_empty() => self.answer(id, "6"),
                     Idle::Close => {
-                        self.outbox.extend_from_slice(b"\x1e1");
+                        Wire::WebSocket.packet(&Packet::Close, &mut self.outbox);
                         self.answer(id, "");
                     }
                     Idle::Park | Idle::Noop => self.answer(id, first),
@@ -321,8 +321,6 @@ impl Player {
                 self.say(&format!("{name} is closed"));
             }
             Output::Upgraded(id) => {
-                let units = std::mem::take(&mut self.outbox);
-                polling_to_frames(&units, &mut self.outbox).unwrap();
                 self.live = Some(id);
                 let words = format!("the session lives on {}", self.name(Handle::Ws(id)));
                 self.say(&words);

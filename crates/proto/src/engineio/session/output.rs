@@ -107,7 +107,8 @@ pub enum Output {
         goodbye: bool,
     },
     /// The session lives on this WebSocket from now on: what the outbox holds
-    /// goes there ([`polling_to_frames`](crate::engineio::polling_to_frames)).
+    /// goes there. Held as frames, it goes as it is: until then polls are made of them
+    /// ([`frames_to_polling`](crate::engineio::frames_to_polling)).
     Upgraded(WsId),
     /// The packet just handed over is a message for the application.
     Deliver,
