@@ -22,7 +22,7 @@ use crate::answer::Dress;
 use crate::app::{App, Peer};
 use crate::limit::Place;
 use crate::rates::Payer;
-use crate::transport::{Stream, linger, poll_echo, with_scratch};
+use crate::transport::{Assembly, Stream, linger, poll_echo, with_scratch};
 
 /// A WebSocket whose handshake was granted.
 pub(crate) struct Granted {
@@ -99,7 +99,7 @@ pub(crate) fn serve(
         decoder: Decoder::new(Role::Server, limits),
         unread: read.to_vec(),
         out: head.into_iter().collect(),
-        assembly: None,
+        assembly: Assembly::default(),
         closing: None,
         timer: None,
         pong: None,
@@ -166,7 +166,7 @@ struct Socket {
     /// While it only tries: what is to be written here.
     out: VecDeque<Bytes>,
     /// Runs while a message has begun and not ended.
-    assembly: Option<Pin<Box<Sleep>>>,
+    assembly: Assembly,
     /// Bounds the time for last words.
     closing: Option<Pin<Box<Sleep>>>,
     /// Runs until the session is to be looked at.
@@ -271,7 +271,8 @@ impl Socket {
             if self.poll_time(cx, seen.deadline).is_ready() {
                 continue;
             }
-            std::task::ready!(self.poll_assembly(cx));
+            let time = self.app.config.ws.assembly_timeout;
+            std::task::ready!(self.assembly.poll(cx, &self.decoder, time));
             self.fail(1008, "a message took too long to come");
         }
     }
@@ -401,11 +402,11 @@ impl Socket {
                     .input(|session, now| session.ws_closed(now, id));
             }
             Event::Text(text) => {
-                self.assembly = None;
+                self.assembly.over();
                 self.on_text(text);
             }
             Event::Binary(bytes) => {
-                self.assembly = None;
+                self.assembly.over();
                 if self
                     .engine()
                     .packet(Source::Ws(self.told.id), &Packet::decode_binary(&bytes))
@@ -483,16 +484,5 @@ impl Socket {
         let mut unit = Vec::with_capacity(16);
         Wire::WebSocket.text(&mut unit, |out| out.extend_from_slice(packet.as_bytes()));
         self.out.push_back(unit.into());
-    }
-
-    fn poll_assembly(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.decoder.is_mid_message() {
-            self.assembly = None;
-            return Poll::Pending;
-        }
-        let sleep = self.assembly.get_or_insert_with(|| {
-            Box::pin(tokio::time::sleep(self.app.config.ws.assembly_timeout))
-        });
-        sleep.as_mut().poll(cx)
     }
 }

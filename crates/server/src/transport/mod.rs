@@ -26,4 +26,4 @@ pub(crate) use link::{Link, PullWriter, Signal, send};
 pub(crate) use listed::Listed;
 pub(crate) use prove::{Unproven, prove};
 pub(crate) use stream::{Stream, linger, with_scratch};
-pub(crate) use web_socket::poll_echo;
+pub(crate) use web_socket::{Assembly, poll_echo};

@@ -6,6 +6,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use fanwire_core::clock::Clock as _;
@@ -71,7 +72,7 @@ struct Open {
     work: Option<Work>,
     refusals: Refusals,
     /// Runs while a message has begun and not ended.
-    assembly: Option<Pin<Box<Sleep>>>,
+    assembly: Assembly,
     /// Runs while bytes wait that are this task's to write.
     closing: Closing,
     /// The end was asked for: nothing that comes matters any more.
@@ -119,7 +120,7 @@ impl Socket {
             },
             unread: Vec::new(),
             work: None,
-            assembly: None,
+            assembly: Assembly::default(),
             closing: Closing::default(),
             ending: false,
             peer_closed: false,
@@ -223,7 +224,8 @@ impl Open {
                 Poll::Ready(false) => return Poll::Ready(End::Gone),
                 Poll::Pending => {}
             }
-            return match self.poll_assembly(cx) {
+            let time = self.app.config.ws.assembly_timeout;
+            return match self.assembly.poll(cx, &self.decoder, time) {
                 Poll::Ready(()) => {
                     self.end(End::Close(
                         1008,
@@ -296,7 +298,7 @@ impl Open {
                 self.end(End::Close(code.map_or(1000, |code| code.0), String::new()));
             }
             Event::Text(text) => {
-                self.assembly = None; // The next message has a time of its own.
+                self.assembly.over();
                 let begun = publish_text(&self.app, self.by(), &text);
                 self.begin(begun);
             }
@@ -305,7 +307,7 @@ impl Open {
                 self.end(End::Close(1003, reason));
             }
             Event::Binary(bytes) => {
-                self.assembly = None;
+                self.assembly.over();
                 let begun = publish_binary(&self.app, self.by(), bytes);
                 self.begin(begun);
             }
@@ -398,16 +400,33 @@ impl Open {
         self.ending = true;
         self.subscriber.end(end);
     }
+}
 
-    fn poll_assembly(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.decoder.is_mid_message() {
-            self.assembly = None;
+/// Bounds the time that a message may take once it has begun.
+#[derive(Default)]
+pub(crate) struct Assembly(Option<Pin<Box<Sleep>>>);
+
+impl Assembly {
+    /// Ready where the message that `decoder` is at has taken more than `time`.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        decoder: &Decoder,
+        time: Duration,
+    ) -> Poll<()> {
+        if !decoder.is_mid_message() {
+            self.0 = None;
             return Poll::Pending;
         }
-        let sleep = self.assembly.get_or_insert_with(|| {
-            Box::pin(tokio::time::sleep(self.app.config.ws.assembly_timeout))
-        });
+        let sleep = self
+            .0
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(time)));
         sleep.as_mut().poll(cx)
+    }
+
+    /// A message is whole: the next one has a time of its own.
+    pub(crate) fn over(&mut self) {
+        self.0 = None;
     }
 }
 
