@@ -7,6 +7,7 @@
 //! | [`subscribe`] | `fanwire sub` |
 //! | [`token`] | `fanwire token` |
 //! | [`bench`] | `fanwire bench` |
+//! | [`demo`] | `fanwire demo` |
 //! | [`check_config`] | `fanwire check-config` |
 //! | [`default_config`] | `fanwire default-config` |
 //! | [`completions`] | `fanwire completions` |
@@ -22,6 +23,8 @@ mod check_config;
 mod completions;
 mod cursor_file;
 mod default_config;
+#[cfg(feature = "demo")]
+mod demo;
 mod envelope;
 mod failure;
 mod lines;
@@ -70,6 +73,9 @@ enum Command {
     Token(token::Token),
     /// Measure what each transport costs, on this machine
     Bench(Box<bench::Bench>),
+    /// Serve the demos: chat, game, dashboard and the classic tutorial servers
+    #[cfg(feature = "demo")]
+    Demo(demo::Demo),
     /// Tell everything that is wrong with a configuration
     CheckConfig(Box<check_config::CheckConfig>),
     /// Print every setting with its meaning and default, as a file to start from
@@ -87,6 +93,8 @@ fn main() -> ExitCode {
         Command::Subscribe(args) => subscribe::run(*args),
         Command::Token(args) => token::run(args),
         Command::Bench(args) => bench::run(*args),
+        #[cfg(feature = "demo")]
+        Command::Demo(args) => demo::run(args),
         Command::CheckConfig(args) => check_config::run(*args),
         Command::DefaultConfig => default_config::run(),
         Command::Completions(args) => completions::run(&args, Cli::command()),

@@ -1,0 +1,92 @@
+//! `fanwire demo`.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use clap::Args;
+use fanwire_demo::Options;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::failure::Failure;
+use crate::output::{print, say};
+
+/// Serve the demos, for a browser on this machine
+///
+/// The servers that everyone learns real-time communication from (long polling,
+/// Server-Sent Events, a Socket.IO chat, a plain WebSocket), a game for several windows,
+/// a dashboard and a stock ticker. Each is a small Rust file, which its page shows.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  fanwire demo
+  fanwire demo --port 4000 --ws-port 0
+  fanwire demo --address 0.0.0.0        (a telephone in the same network can play)
+
+Everyone who reaches it may do everything: it is for looking, not for serving.
+Ctrl-C stops it.")]
+pub(crate) struct Demo {
+    /// The port of the pages, and of everything else
+    #[arg(long, value_name = "PORT", default_value_t = 3000)]
+    port: u16,
+    /// A second port, where WebSocket clients of the classic tutorial look; 0: none
+    #[arg(long, value_name = "PORT", default_value_t = 8080)]
+    ws_port: u16,
+    /// The address to listen on
+    #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    address: IpAddr,
+}
+
+/// Serves until a signal asks to stop.
+pub(crate) fn run(args: Demo) -> Result<(), Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format_args!("cannot start the runtime: {error}")))?
+        .block_on(serve(args))
+}
+
+async fn serve(args: Demo) -> Result<(), Failure> {
+    let unhandled = |error| Failure::new(format_args!("cannot handle signals: {error}"));
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(unhandled)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(unhandled)?;
+    let mut addresses = vec![SocketAddr::new(args.address, args.port)];
+    if args.ws_port != 0 {
+        addresses.push(SocketAddr::new(args.address, args.ws_port));
+    }
+    let running = fanwire_demo::start(Options { addresses })
+        .await
+        .map_err(|error| {
+            Failure::new(format_args!(
+                "{error}; is something else there? (--port, --ws-port)"
+            ))
+        })?;
+    match print(greeting(running.addrs()).as_bytes()) {
+        Ok(()) | Err(Failure::ClosedOutput) => {}
+        Err(failure) => return Err(failure),
+    }
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    say(format_args!("stopping; again to end at once"));
+    tokio::select! {
+        _ = running.shutdown() => {}
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+fn greeting(addresses: &[SocketAddr]) -> String {
+    let host = |address: &SocketAddr| match address.ip() {
+        ip if ip.is_loopback() || ip.is_unspecified() => format!("localhost:{}", address.port()),
+        _ => address.to_string(),
+    };
+    let mut said = String::new();
+    if let Some(pages) = addresses.first() {
+        said = format!("Fanwire's demos are at http://{}\n", host(pages));
+    }
+    if let Some(web_socket) = addresses.get(1) {
+        said += &format!("The WebSocket is at ws://{} too.\n", host(web_socket));
+    }
+    said + "Ctrl-C stops them.\n"
+}

@@ -1,0 +1,15 @@
+//! `fanwire demo`: the servers that everyone learns real-time communication from, each
+//! in a file of its own, on the public API of the crate [`fanwire`] alone.
+//!
+//! | file | what it serves |
+//! |---|---|
+//! | [`long_polling`] | `/messages` |
+//!
+//! [`pages`] gives each a page and shows its source.
+
+mod long_polling;
+mod pages;
+mod serve;
+mod time;
+
+pub use serve::{Options, start};

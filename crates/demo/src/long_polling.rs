@@ -1,0 +1,129 @@
+//! Long polling: a request that waits for its answer.
+//!
+//! `GET /messages?lastId=N` answers `{"messages":[…]}` with those behind the first N: at
+//! once where there are some, else as soon as there is one, after 30 s with none.
+//! `POST /messages` with `{"text":…}` adds one. A client asks again as soon as it has its
+//! answer, from the last number that it has seen: what is added in between is not missed.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::extract::{Query, State};
+use axum::routing::get;
+use axum::{Json, Router};
+use fanwire::Changes;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::pages::Demo;
+use crate::time::now_ms;
+
+pub(crate) const DEMO: Demo = Demo {
+    name: "long-polling",
+    title: "Long polling",
+    shows: "A request that waits for its answer: the oldest way to be told at once, and the one \
+            that works everywhere.",
+    by: "GET /messages · POST /messages",
+    body: include_str!("assets/long-polling.html"),
+    script: include_str!("assets/long-polling.js"),
+    source: &[("long_polling.rs", include_str!("long_polling.rs"))],
+};
+
+/// How long a request waits: less than proxies do, usually 60 s.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Messages that are kept.
+const KEPT: usize = 1000;
+/// Longest text, in bytes.
+const LONGEST: usize = 4000;
+
+#[derive(Clone, Serialize)]
+struct Message {
+    id: usize,
+    text: String,
+    timestamp: u64,
+}
+
+/// All requests share it.
+#[derive(Clone, Default)]
+struct Board {
+    messages: Arc<Mutex<VecDeque<Message>>>,
+    changes: Changes,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Asked {
+    #[serde(default)]
+    last_id: usize,
+}
+
+#[derive(Deserialize)]
+struct New {
+    #[serde(alias = "message")]
+    text: String,
+}
+
+pub(crate) fn routes() -> Router {
+    Router::new()
+        .route("/messages", get(listen).post(add))
+        .with_state(Board::default())
+}
+
+/// Looks, waits for a change, looks again.
+async fn listen(State(board): State<Board>, Query(asked): Query<Asked>) -> Json<Value> {
+    let last = asked.last_id.min(board.last());
+    let new = board.changes.wait(PATIENCE, || board.behind(last));
+    Json(json!({ "messages": new.await.unwrap_or_default() }))
+}
+
+async fn add(State(board): State<Board>, Json(new): Json<New>) -> (StatusCode, Json<Value>) {
+    let text = new.text.trim();
+    if text.is_empty() || text.len() > LONGEST {
+        let why = format!("a text of 1 to {LONGEST} bytes is needed");
+        return (StatusCode::BAD_REQUEST, Json(json!({ "message": why })));
+    }
+    let id = board.add(text);
+    board.changes.tell();
+    let done = json!({ "success": true, "id": id });
+    (StatusCode::CREATED, Json(done))
+}
+
+impl Board {
+    /// The last number. Who says a higher one has seen a server that is no more.
+    fn last(&self) -> usize {
+        self.lock().back().map_or(0, |last| last.id)
+    }
+
+    /// Numbers count from 1, so the last one says how many there were.
+    fn add(&self, text: &str) -> usize {
+        let mut messages = self.lock();
+        let id = messages.back().map_or(0, |last| last.id) + 1;
+        if messages.len() == KEPT {
+            messages.pop_front();
+        }
+        messages.push_back(Message {
+            id,
+            text: text.to_owned(),
+            timestamp: now_ms(),
+        });
+        id
+    }
+
+    /// Those behind number `last`; none where there are none.
+    fn behind(&self, last: usize) -> Option<Vec<Message>> {
+        let new: Vec<_> = self
+            .lock()
+            .iter()
+            .filter(|m| m.id > last)
+            .cloned()
+            .collect();
+        (!new.is_empty()).then_some(new)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Message>> {
+        // A panic elsewhere leaves the list whole.
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,43 @@
+//! All demos on one server.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use fanwire::{Application, Config, Running, Server};
+
+use crate::{long_polling, pages};
+
+/// The largest message: a photograph or a song in one frame.
+const MESSAGE: usize = 16 << 20;
+
+/// Where the demos are served.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Every one of them gives the same; the first is for people.
+    pub addresses: Vec<SocketAddr>,
+}
+
+/// Starts them.
+///
+/// # Errors
+/// An address that cannot be listened on.
+pub async fn start(options: Options) -> Result<Running, Box<dyn std::error::Error + Send + Sync>> {
+    let config = config(options);
+    let application = Application::new();
+    let routes = pages::routes().merge(long_polling::routes());
+    let server = Server::new(config)?.application(application).routes(routes);
+    Ok(server.start().await?)
+}
+
+fn config(options: Options) -> Config {
+    let mut config = Config::default();
+    config.listen.addresses = options.addresses;
+    // Whoever writes a page of their own for these servers may open it from anywhere.
+    config.access.open = true;
+    config.access.allow_origins = vec!["*".to_owned()];
+    config.ws.ping = Duration::from_secs(30);
+    config.limits.message = MESSAGE;
+    // A page and its streams go together: nothing here is worth waiting for.
+    config.listen.drain_window = Duration::ZERO;
+    config
+}
