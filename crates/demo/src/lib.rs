@@ -7,6 +7,7 @@
 //!
 //! [`pages`] gives each a page and shows its source.
 
+mod demo;
 mod long_polling;
 mod pages;
 mod serve;

@@ -17,7 +17,7 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::pages::Demo;
+use crate::demo::Demo;
 use crate::time::now_ms;
 
 pub(crate) const DEMO: Demo = Demo {

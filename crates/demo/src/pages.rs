@@ -2,33 +2,16 @@
 //! it is in the binary.
 
 use axum::Router;
-use axum::extract::Path;
+use axum::extract::{Path, State};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY};
 
-use crate::long_polling;
+use crate::demo::Demo;
 
-/// A demo, as the index shows it.
-pub(crate) struct Demo {
-    /// Its path: `/demo/<name>`.
-    pub(crate) name: &'static str,
-    pub(crate) title: &'static str,
-    /// What it shows, in one sentence.
-    pub(crate) shows: &'static str,
-    /// By what it speaks: `Long polling`, `WebSocket` …
-    pub(crate) by: &'static str,
-    /// What stands between header and footer of its page.
-    pub(crate) body: &'static str,
-    /// A module of JavaScript.
-    pub(crate) script: &'static str,
-    /// Its Rust, by file name, the one to be read first in front.
-    pub(crate) source: &'static [(&'static str, &'static str)],
-}
-
-/// In the order of the index.
-const DEMOS: &[&Demo] = &[&long_polling::DEMO];
+/// All demos, in the order of the index.
+type Demos = &'static [&'static Demo];
 
 const SHELL: &str = include_str!("assets/shell.html");
 const STYLE: &str = include_str!("assets/style.css");
@@ -42,9 +25,9 @@ const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; img-src '
                       frame-ancestors 'none'";
 
 /// `/`, `/demo/…`, `/source/…` and `/assets/…`.
-pub(crate) fn routes() -> Router {
+pub(crate) fn routes(demos: Demos) -> Router {
     Router::new()
-        .route("/", get(async || page("Fanwire", &index(), None)))
+        .route("/", get(async move || page("Fanwire", &index(demos), None)))
         .route("/demo/{name}", get(demo))
         .route("/source/{name}/{file}", get(source))
         .route("/assets/{file}", get(asset))
@@ -52,17 +35,21 @@ pub(crate) fn routes() -> Router {
             let lost = "<h1>Nothing here</h1><p>The demos are <a href=\"/\">on this page</a>.</p>";
             (StatusCode::NOT_FOUND, page("Not found", lost, None))
         })
+        .with_state(demos)
 }
 
-async fn demo(Path(name): Path<String>) -> Response {
-    match find(&name) {
+async fn demo(State(demos): State<Demos>, Path(name): Path<String>) -> Response {
+    match find(demos, &name) {
         Some(demo) => page(demo.title, &body(demo), Some(demo.name)),
         None => missing(),
     }
 }
 
-async fn source(Path((name, file)): Path<(String, String)>) -> Response {
-    let Some(demo) = find(&name) else {
+async fn source(
+    State(demos): State<Demos>,
+    Path((name, file)): Path<(String, String)>,
+) -> Response {
+    let Some(demo) = find(demos, &name) else {
         return missing();
     };
     let Some((_, text)) = demo.source.iter().find(|(known, _)| *known == file) else {
@@ -92,14 +79,14 @@ async fn source(Path((name, file)): Path<(String, String)>) -> Response {
     page(demo.title, &body, Some("source"))
 }
 
-async fn asset(Path(file): Path<String>) -> Response {
+async fn asset(State(demos): State<Demos>, Path(file): Path<String>) -> Response {
     let (kind, text) = match file.as_str() {
         "style.css" => ("text/css", STYLE),
         "common.js" => ("text/javascript", COMMON),
         "source.js" => ("text/javascript", READING),
         script => {
             let name = script.strip_suffix(".js").unwrap_or_default();
-            match find(name) {
+            match find(demos, name) {
                 Some(demo) => ("text/javascript", demo.script),
                 None => return missing(),
             }
@@ -108,16 +95,16 @@ async fn asset(Path(file): Path<String>) -> Response {
     ([(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-cache")], text).into_response()
 }
 
-fn find(name: &str) -> Option<&'static Demo> {
-    DEMOS.iter().copied().find(|demo| demo.name == name)
+fn find(demos: Demos, name: &str) -> Option<&'static Demo> {
+    demos.iter().copied().find(|demo| demo.name == name)
 }
 
 fn missing() -> Response {
     (StatusCode::NOT_FOUND, "there is no such page").into_response()
 }
 
-fn index() -> String {
-    let cards: String = DEMOS.iter().map(|demo| card(demo)).collect();
+fn index(demos: Demos) -> String {
+    let cards: String = demos.iter().map(|demo| card(demo)).collect();
     include_str!("assets/index.html").replace("{{cards}}", &cards)
 }
 

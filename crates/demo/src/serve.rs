@@ -5,7 +5,11 @@ use std::time::Duration;
 
 use fanwire::{Application, Config, Running, Server};
 
+use crate::demo::Demo;
 use crate::{long_polling, pages};
+
+/// In the order of the index.
+const DEMOS: &[&Demo] = &[&long_polling::DEMO];
 
 /// The largest message: a photograph or a song in one frame.
 const MESSAGE: usize = 16 << 20;
@@ -24,7 +28,7 @@ pub struct Options {
 pub async fn start(options: Options) -> Result<Running, Box<dyn std::error::Error + Send + Sync>> {
     let config = config(options);
     let application = Application::new();
-    let routes = pages::routes().merge(long_polling::routes());
+    let routes = pages::routes(DEMOS).merge(long_polling::routes());
     let server = Server::new(config)?.application(application).routes(routes);
     Ok(server.start().await?)
 }
