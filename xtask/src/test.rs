@@ -83,6 +83,11 @@ const STAGES: &[Stage] = &[
         run: clients::chromium,
     },
     Stage {
+        name: "demos",
+        about: "the pages of `fanwire demo` in Chromium, with two people where there are two",
+        run: clients::demos,
+    },
+    Stage {
         name: "firefox",
         about: "the page suite in Firefox ESR",
         run: clients::firefox,

@@ -18,7 +18,7 @@ use crate::output::{print, say};
 #[command(after_help = "\
 Examples:
   fanwire demo
-  fanwire demo --port 4000 --ws-port 0
+  fanwire demo --port 4000 --no-ws-port
   fanwire demo --address 0.0.0.0        (a telephone in the same network can play)
 
 Everyone who reaches it may do everything: it is for looking, not for serving.
@@ -27,9 +27,12 @@ pub(crate) struct Demo {
     /// The port of the pages, and of everything else
     #[arg(long, value_name = "PORT", default_value_t = 3000)]
     port: u16,
-    /// A second port, where WebSocket clients of the classic tutorial look; 0: none
+    /// A second port, where WebSocket clients of the classic tutorial look
     #[arg(long, value_name = "PORT", default_value_t = 8080)]
     ws_port: u16,
+    /// No second port
+    #[arg(long, conflicts_with = "ws_port")]
+    no_ws_port: bool,
     /// The address to listen on
     #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     address: IpAddr,
@@ -49,7 +52,7 @@ async fn serve(args: Demo) -> Result<(), Failure> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(unhandled)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(unhandled)?;
     let mut addresses = vec![SocketAddr::new(args.address, args.port)];
-    if args.ws_port != 0 {
+    if !args.no_ws_port {
         addresses.push(SocketAddr::new(args.address, args.ws_port));
     }
     let running = fanwire_demo::start(Options { addresses })

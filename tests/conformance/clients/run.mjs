@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
+import { DemoServer } from './lib/demo_server.mjs';
 import { openControlDoor, TLS, World } from './lib/world.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -21,7 +22,10 @@ const trust = { NODE_EXTRA_CA_CERTS: TLS['ca.pem'], SSL_CERT_FILE: TLS['ca.pem']
 const SELDOM = { FANWIRE_PING_MS: '15000' };
 /** So that silence is noticed soon. */
 const OFTEN = { FANWIRE_PING_MS: '3000' };
-/** Name, program, arguments; with `tls` the server speaks it, with `app` it is an application. */
+/**
+ * Name, program, arguments; with `tls` the server speaks it, with `app` it is an application, with
+ * `demo` it is `fanwire demo`.
+ */
 const clients = [
   ['eventsource 3', node, ['eventsource.mjs', 'eventsource-3']],
   ['eventsource 4', node, ['eventsource.mjs', 'eventsource-4']],
@@ -40,14 +44,15 @@ const clients = [
   ['socket.io-client 4.0', node, ['socketio.mjs', 'socket.io-client-4.0'], { app: SELDOM }],
   ['engine.io-client', node, ['engineio.mjs'], { app: OFTEN }],
   ['python-socketio', python, ['socketio_client.py'], { app: OFTEN }],
+  ['demos', node, ['demos.mjs'], { demo: true }],
   ['who is not trusted', node, ['untrusted.mjs'], { tls: true, trusts: false }],
 ];
 
 /** Runs one client with a server of its own and hands on its TAP lines; gives their number. */
-async function run([name, program, args, { tls = false, trusts = tls, app = null } = {}]) {
+async function run([name, program, args, { tls = false, trusts = tls, app = null, demo = false } = {}]) {
   const binary = app ? process.env.FANWIRE_APP : process.env.FANWIRE_BIN;
-  const world = new World(binary, [], { tls, app });
-  const door = await openControlDoor(world);
+  const world = demo ? new DemoServer(binary) : new World(binary, [], { tls, app });
+  const door = demo ? { url: '', close() {} } : await openControlDoor(world);
   let tests = 0;
   let plan = null;
   let failed = false;
@@ -59,6 +64,7 @@ async function run([name, program, args, { tls = false, trusts = tls, app = null
         ...process.env,
         ...(trusts ? trust : {}),
         FANWIRE_URL: url,
+        FANWIRE_WS_URL: world.wsUrl ?? '',
         FANWIRE_CONTROL: door.url,
         FANWIRE_OVER: tls ? ' over TLS' : '',
       },

@@ -52,11 +52,37 @@ pub(super) fn firefox(context: &Context) -> Tally {
     browser(context, "firefox", &["firefox-esr"], "firefox-esr")
 }
 
+/// The demos in Debian's Chromium.
+pub(super) fn demos(context: &Context) -> Tally {
+    let program = match installed(context, "demos", &["chromium"], "chromium") {
+        Err(missing) => return missing,
+        Ok(program) => program,
+    };
+    script(
+        context,
+        "demos",
+        &format!("{BROWSER_PROJECT}/demos.mjs"),
+        |node| {
+            node.env("FANWIRE_BROWSER", program);
+        },
+    )
+}
+
+/// A browser's program, with what drives it.
+fn installed(
+    context: &Context,
+    name: &str,
+    programs: &[&str],
+    package: &str,
+) -> Result<PathBuf, Tally> {
+    setup::npm(&context.root, BROWSER_PROJECT)
+        .and_then(|()| setup::debian(programs, package))
+        .map_err(|reason| Tally::missing(format!("{name}: {reason}")))
+}
+
 fn browser(context: &Context, name: &str, programs: &[&str], package: &str) -> Tally {
-    let prepared =
-        setup::npm(&context.root, BROWSER_PROJECT).and_then(|()| setup::debian(programs, package));
-    let program = match prepared {
-        Err(reason) => return Tally::missing(format!("{name}: {reason}")),
+    let program = match installed(context, name, programs, package) {
+        Err(missing) => return missing,
         Ok(program) => program,
     };
     let app = match built(context, "fanwire-tests", "socketio-page") {

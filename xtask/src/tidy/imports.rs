@@ -81,6 +81,13 @@ const DIRECTIONS: &[Direction] = &[
         packages: &["fanwire-core", "fanwire"],
         why: "the load generator knows the wire (proto) alone",
     },
+    Direction {
+        folder: "crates/demo/",
+        paths: &["fanwire_core", "fanwire_proto", "fanwire_client"],
+        ends: &[],
+        packages: &["fanwire-core", "fanwire-proto", "fanwire-client"],
+        why: "the demos show what the public library can do, and use nothing else",
+    },
 ];
 
 /// Addresses are values; only sockets are banned.

@@ -1,0 +1,15 @@
+// The servers of `fanwire demo`, driven by what people have: npm `eventsource`, `ws`,
+// `socket.io-client`, and Node's own `fetch`.
+
+import { longPollingTests } from './demos/long_polling.mjs';
+import { runTests, tap } from './lib/suite.mjs';
+
+const { FANWIRE_URL: url } = process.env;
+let count = 0;
+for (const tests of [longPollingTests(url)]) {
+  const { total } = await runTests(tests, tap('demos'));
+  count += total;
+}
+console.log(`1..${count}`);
+// Connections that a failed test left open must not keep the process.
+process.exit(0);
