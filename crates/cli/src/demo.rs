@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use clap::Args;
-use fanwire_demo::Options;
+use fanwire_demo::{Options, Timings};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::failure::Failure;
@@ -55,13 +55,15 @@ async fn serve(args: Demo) -> Result<(), Failure> {
     if !args.no_ws_port {
         addresses.push(SocketAddr::new(args.address, args.ws_port));
     }
-    let running = fanwire_demo::start(Options { addresses })
-        .await
-        .map_err(|error| {
-            Failure::new(format_args!(
-                "{error}; is something else there? (--port, --ws-port)"
-            ))
-        })?;
+    let options = Options {
+        addresses,
+        timings: Timings::default(),
+    };
+    let running = fanwire_demo::start(options).await.map_err(|error| {
+        Failure::new(format_args!(
+            "{error}; is something else there? (--port, --ws-port)"
+        ))
+    })?;
     match print(greeting(running.addrs()).as_bytes()) {
         Ok(()) | Err(Failure::ClosedOutput) => {}
         Err(failure) => return Err(failure),

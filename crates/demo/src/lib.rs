@@ -12,5 +12,7 @@ mod long_polling;
 mod pages;
 mod serve;
 mod time;
+mod timings;
 
 pub use serve::{Options, start};
+pub use timings::Timings;

@@ -31,8 +31,6 @@ pub(crate) const DEMO: Demo = Demo {
     source: &[("long_polling.rs", include_str!("long_polling.rs"))],
 };
 
-/// How long a request waits: less than proxies do, usually 60 s.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// Messages that are kept.
 const KEPT: usize = 1000;
 /// Longest text, in bytes.
@@ -46,8 +44,10 @@ struct Message {
 }
 
 /// All requests share it.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Board {
+    /// How long a request waits.
+    patience: Duration,
     messages: Arc<Mutex<VecDeque<Message>>>,
     changes: Changes,
 }
@@ -65,16 +65,21 @@ struct New {
     text: String,
 }
 
-pub(crate) fn routes() -> Router {
+pub(crate) fn routes(patience: Duration) -> Router {
+    let board = Board {
+        patience,
+        messages: Arc::default(),
+        changes: Changes::new(),
+    };
     Router::new()
         .route("/messages", get(listen).post(add))
-        .with_state(Board::default())
+        .with_state(board)
 }
 
 /// Looks, waits for a change, looks again.
 async fn listen(State(board): State<Board>, Query(asked): Query<Asked>) -> Json<Value> {
     let last = asked.last_id.min(board.last());
-    let new = board.changes.wait(PATIENCE, || board.behind(last));
+    let new = board.changes.wait(board.patience, || board.behind(last));
     Json(json!({ "messages": new.await.unwrap_or_default() }))
 }
 

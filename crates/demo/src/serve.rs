@@ -6,6 +6,7 @@ use std::time::Duration;
 use fanwire::{Application, Config, Running, Server};
 
 use crate::demo::Demo;
+use crate::timings::Timings;
 use crate::{long_polling, pages};
 
 /// In the order of the index.
@@ -19,6 +20,8 @@ const MESSAGE: usize = 16 << 20;
 pub struct Options {
     /// Every one of them gives the same; the first is for people.
     pub addresses: Vec<SocketAddr>,
+    /// How long things take.
+    pub timings: Timings,
 }
 
 /// Starts them.
@@ -26,9 +29,10 @@ pub struct Options {
 /// # Errors
 /// An address that cannot be listened on.
 pub async fn start(options: Options) -> Result<Running, Box<dyn std::error::Error + Send + Sync>> {
+    let timings = options.timings;
     let config = config(options);
     let application = Application::new();
-    let routes = pages::routes(DEMOS).merge(long_polling::routes());
+    let routes = pages::routes(DEMOS).merge(long_polling::routes(timings.patience));
     let server = Server::new(config)?.application(application).routes(routes);
     Ok(server.start().await?)
 }
@@ -39,7 +43,8 @@ fn config(options: Options) -> Config {
     // Whoever writes a page of their own for these servers may open it from anywhere.
     config.access.open = true;
     config.access.allow_origins = vec!["*".to_owned()];
-    config.ws.ping = Duration::from_secs(30);
+    config.ws.ping = options.timings.ping;
+    config.ws.timeout = options.timings.ping;
     config.limits.message = MESSAGE;
     // A page and its streams go together: nothing here is worth waiting for.
     config.listen.drain_window = Duration::ZERO;
