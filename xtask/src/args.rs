@@ -15,7 +15,7 @@ cargo xtask fuzz [TARGET…] [--seconds N]
 cargo xtask soak [--seconds N] [--seed S]
     five minutes (or N seconds) of churn: memory, descriptors and tasks end where they began
 cargo xtask bundle
-    writes crates/server/src/assets/socket.io*.js from clients/socketio/src
+    writes crates/server/src/assets/socket.io.esm.js from clients/socketio/src
 cargo xtask tlsscan
     sslscan and testssl.sh against a server with a certificate, some minutes; above low fails
 

@@ -17,30 +17,18 @@ use self::squeeze::Squeezer;
 pub(crate) const SOURCES: &str = "clients/socketio/src/";
 /// The module that exports what the client is.
 const ENTRY: &str = "io.js";
-/// Where the server takes the files from: a package of its own has them within.
-pub(crate) const CLASSIC: &str = "crates/server/src/assets/socket.io.js";
-/// The same as an ES module.
-pub(crate) const MODULE: &str = "crates/server/src/assets/socket.io.esm.js";
-/// The first line of both.
+/// Where the server takes it from: a package of its own has it within. It makes of it what
+/// `<script src>` loads, too.
+pub(crate) const BUNDLE: &str = "crates/server/src/assets/socket.io.esm.js";
+/// The first line.
 const NOTICE: &str = "/* Fanwire's client for Socket.IO. MIT OR Apache-2.0 */\n";
 
-/// Both forms of the one client.
-#[derive(Debug)]
-pub(crate) struct Bundle {
-    /// For `<script src>`: makes the global `io`.
-    pub(crate) classic: String,
-    /// For `import`.
-    pub(crate) module: String,
-}
-
-/// Writes both files.
+/// Writes the file.
 pub(crate) fn run(root: &Path) -> ExitCode {
     let read = |path: &str| std::fs::read_to_string(root.join(path)).ok();
-    let written = bundle(read).and_then(|bundle| {
-        for (path, text) in [(CLASSIC, bundle.classic), (MODULE, bundle.module)] {
-            std::fs::write(root.join(path), &text).map_err(|error| format!("{path}: {error}"))?;
-            println!("{path}: {} bytes", text.len());
-        }
+    let written = bundle(read).and_then(|text| {
+        std::fs::write(root.join(BUNDLE), &text).map_err(|error| format!("{BUNDLE}: {error}"))?;
+        println!("{BUNDLE}: {} bytes", text.len());
         Ok(())
     });
     match written {
@@ -52,18 +40,16 @@ pub(crate) fn run(root: &Path) -> ExitCode {
     }
 }
 
-/// Puts the modules together. `read` gives the text of a file by its path from the root.
-pub(crate) fn bundle(read: impl Fn(&str) -> Option<String>) -> Result<Bundle, String> {
+/// Puts the modules together to one; its last line exports. `read` gives the text of a file
+/// by its path from the root.
+pub(crate) fn bundle(read: impl Fn(&str) -> Option<String>) -> Result<String, String> {
     let mut modules = Modules::default();
     modules.add(ENTRY, &read)?;
     if modules.exports.is_empty() {
         return Err(format!("{SOURCES}{ENTRY} exports nothing"));
     }
     let Modules { code, exports, .. } = modules;
-    Ok(Bundle {
-        classic: format!("{NOTICE}(()=>{{'use strict';\n{code}globalThis.io=io;\n}})();\n"),
-        module: format!("{NOTICE}{code}{exports}\n"),
-    })
+    Ok(format!("{NOTICE}{code}{exports}\n"))
 }
 
 #[derive(Default)]
@@ -143,7 +129,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn of(files: &[(&str, &str)]) -> Result<Bundle, String> {
+    fn of(files: &[(&str, &str)]) -> Result<String, String> {
         bundle(|path| {
             let file = path.strip_prefix(SOURCES)?;
             let found = files.iter().find(|(name, _)| *name == file);
@@ -166,13 +152,8 @@ mod tests {
         .unwrap();
         let code = "const b=1;\nconst a=b*2;\nfunction io(){\nreturn a+b;\n}\n";
         assert_eq!(
-            bundle.module,
+            bundle,
             format!("{NOTICE}{code}export {{ io as default }};\n")
-        );
-        let body = format!("{code}globalThis.io=io;\n");
-        assert_eq!(
-            bundle.classic,
-            format!("{NOTICE}(()=>{{'use strict';\n{body}}})();\n")
         );
     }
 

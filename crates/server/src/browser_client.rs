@@ -28,9 +28,11 @@ struct File {
     tags: [HeaderValue; 2],
 }
 
-static CLASSIC: LazyLock<File> = LazyLock::new(|| File::new(include_bytes!("assets/socket.io.js")));
-static MODULE: LazyLock<File> =
-    LazyLock::new(|| File::new(include_bytes!("assets/socket.io.esm.js")));
+/// The one client, as a module: its last line exports.
+const TEXT: &str = include_str!("assets/socket.io.esm.js");
+
+static MODULE: LazyLock<File> = LazyLock::new(|| File::new(Bytes::from_static(TEXT.as_bytes())));
+static CLASSIC: LazyLock<File> = LazyLock::new(|| File::new(classic(TEXT).into()));
 
 /// Their names, also those under which pages know smaller files, of which ours are some.
 const NAMES: [&str; 4] = [
@@ -56,19 +58,27 @@ pub(crate) fn answer(path: &str, method: &Method, headers: &HeaderMap) -> Answer
     }
 }
 
+/// What `<script src>` loads: the same, which makes the global `io` in place of exporting.
+fn classic(module: &str) -> String {
+    let code = module
+        .rsplit_once("export {")
+        .map_or(module, |(code, _)| code);
+    format!("(()=>{{'use strict';\n{code}globalThis.io=io;\n}})();\n")
+}
+
 impl File {
-    fn new(text: &'static [u8]) -> Self {
+    fn new(text: Bytes) -> Self {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         // Writing to memory does not fail; an empty variant would not be offered.
-        let gzip = encoder.write_all(text).and_then(|()| encoder.finish());
-        let digest = Sha256::digest(text);
+        let gzip = encoder.write_all(&text).and_then(|()| encoder.finish());
+        let digest = Sha256::digest(&text);
         let tag = |mark: &str| {
             let hex: String = digest.iter().take(8).map(|b| format!("{b:02x}")).collect();
             HeaderValue::try_from(format!("\"{hex}{mark}\""))
                 .unwrap_or(HeaderValue::from_static("\"\""))
         };
         Self {
-            plain: Bytes::from_static(text),
+            plain: text.clone(),
             gzip: gzip.unwrap_or_default().into(),
             tags: [tag(""), tag("-gzip")],
         }
@@ -162,6 +172,20 @@ mod tests {
             assert_eq!(unzipped(&zipped), plain);
             assert!(zipped.len() < 8000, "{} bytes", zipped.len());
         }
+    }
+
+    #[tokio::test]
+    async fn a_script_makes_the_global_where_the_module_exports() {
+        let text = async |path: &str| {
+            let (.., body) = ask(path, &[]).await;
+            String::from_utf8(body.to_vec()).unwrap()
+        };
+        let script = text("/socket.io/socket.io.js").await;
+        let module = text("/socket.io/socket.io.esm.js").await;
+        let (code, exports) = module.split_at(module.find("export {").unwrap());
+        assert_eq!(exports.lines().count(), 1);
+        let tail = format!("{code}globalThis.io=io;\n}})();\n");
+        assert_eq!(script, format!("(()=>{{'use strict';\n{tail}"));
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! The browser client that the server serves is the one in the sources.
 
 use super::tree::{Finding, Tree};
-use crate::bundle::{self, CLASSIC, MODULE, SOURCES};
+use crate::bundle::{self, BUNDLE, SOURCES};
 
 /// Files that `cargo xtask bundle` would write otherwise.
 pub(crate) fn current(tree: &Tree) -> Vec<Finding> {
@@ -16,11 +16,11 @@ pub(crate) fn current(tree: &Tree) -> Vec<Finding> {
     };
     match bundle::bundle(|path| tree.get(path).map(|file| file.text.clone())) {
         Err(reason) => vec![finding(SOURCES, reason)],
-        Ok(bundle) => [(CLASSIC, bundle.classic), (MODULE, bundle.module)]
-            .into_iter()
-            .filter(|(path, text)| tree.get(path).is_none_or(|file| file.text != *text))
-            .map(|(path, _)| finding(path, "not current: run `cargo xtask bundle`".to_owned()))
-            .collect(),
+        Ok(text) if tree.get(BUNDLE).is_some_and(|file| file.text == text) => Vec::new(),
+        Ok(_) => {
+            let why = "not current: run `cargo xtask bundle`";
+            vec![finding(BUNDLE, why.to_owned())]
+        }
     }
 }
 
@@ -36,12 +36,11 @@ mod tests {
             "function io() {}\nexport { io };\n",
         );
         let made = bundle::bundle(|_| Some(IO.1.to_owned())).unwrap();
-        let good = [IO, (CLASSIC, &made.classic), (MODULE, &made.module)];
-        assert_eq!(current(&Tree::of(&good)), []);
-        let found = current(&Tree::of(&[IO, good[1], (MODULE, "old\n")]));
+        assert_eq!(current(&Tree::of(&[IO, (BUNDLE, &made)])), []);
+        let found = current(&Tree::of(&[IO, (BUNDLE, "old\n")]));
         assert_eq!(found.len(), 1);
-        assert_eq!(found[0].path, MODULE);
-        assert_eq!(current(&Tree::of(&[IO])).len(), 2);
+        assert_eq!(found[0].path, BUNDLE);
+        assert_eq!(current(&Tree::of(&[IO])).len(), 1);
         let broken = (IO.0, "import x;\n");
         assert_eq!(current(&Tree::of(&[broken])).len(), 1);
         assert_eq!(current(&Tree::of(&[])), []);
