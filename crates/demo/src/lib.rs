@@ -3,12 +3,14 @@
 //!
 //! | file | what it serves |
 //! |---|---|
+//! | [`one_order`] | one channel by every transport: `/c/relay:all` |
 //! | [`long_polling`] | `/messages` |
 //!
 //! [`pages`] gives each a page and shows its source.
 
 mod demo;
 mod long_polling;
+mod one_order;
 mod pages;
 mod serve;
 mod time;

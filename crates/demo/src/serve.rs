@@ -7,10 +7,10 @@ use fanwire::{Application, Config, Running, Server};
 
 use crate::demo::Demo;
 use crate::timings::Timings;
-use crate::{long_polling, pages};
+use crate::{long_polling, one_order, pages};
 
 /// In the order of the index.
-const DEMOS: &[&Demo] = &[&long_polling::DEMO];
+const DEMOS: &[&Demo] = &[&one_order::DEMO, &long_polling::DEMO];
 
 /// The largest message: a photograph or a song in one frame.
 const MESSAGE: usize = 16 << 20;
@@ -39,6 +39,8 @@ pub async fn start(options: Options) -> Result<Running, Box<dyn std::error::Erro
 
 fn config(options: Options) -> Config {
     let mut config = Config::default();
+    let namespaces = &mut config.namespaces.by_name;
+    namespaces.insert(one_order::NAMESPACE.to_owned(), one_order::rules());
     config.listen.addresses = options.addresses;
     // Whoever writes a page of their own for these servers may open it from anywhere.
     config.access.open = true;
