@@ -28,6 +28,7 @@ pub mod config;
 mod dialect;
 mod drive;
 mod engineio;
+mod figures;
 mod forwarded;
 mod handlers;
 mod http;
@@ -54,6 +55,7 @@ pub use fanwire_core::error::{Code, Refusal};
 pub use fanwire_core::hub::Stats;
 pub use fanwire_core::key::SocketId;
 pub use fanwire_core::policy::{Subject, User};
+pub use figures::Figures;
 pub use handlers::{
     AckError, Answers, Application, Args, Auth, ConnectRefusal, Emit, FromArg, FromArgs, Handlers,
     Handshake, IntoArg, IntoArgs, IntoReply, InvalidArgs, Io, Json, Rejected, Reply, Socket,

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::config::{Config, Problems};
+use crate::figures::Figures;
 use crate::handlers::{Io, Spaces};
 use crate::limit::Counts;
 use crate::reload::{Reload, Reloaded, Renew};
@@ -124,6 +125,14 @@ impl Running {
     /// Connections now.
     pub fn connections(&self) -> usize {
         self.counts.total()
+    }
+
+    /// The same figures, for code that does not own this.
+    pub fn figures(&self) -> Figures {
+        Figures {
+            hub: self.hub.clone(),
+            counts: self.counts.clone(),
+        }
     }
 
     /// Stops. Takes nobody new; tells every subscriber (`$drain`); answers every
