@@ -3,10 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use clap::Args;
-use fanwire_demo::{Options, Timings};
+use fanwire_demo::{LogTail, Options, Timings};
 use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::prelude::*;
 
 use crate::failure::Failure;
+use crate::level::Level;
 use crate::output::{print, say};
 
 /// Serve the demos, for a browser on this machine
@@ -36,6 +39,9 @@ pub(crate) struct Demo {
     /// The address to listen on
     #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     address: IpAddr,
+    /// What to say on stderr while serving; the dashboard shows all from info up
+    #[arg(long, value_name = "LEVEL", default_value = "warn")]
+    log: Level,
 }
 
 /// Serves until a signal asks to stop.
@@ -58,6 +64,7 @@ async fn serve(args: Demo) -> Result<(), Failure> {
     let options = Options {
         addresses,
         timings: Timings::default(),
+        log: logging(args.log),
     };
     let running = fanwire_demo::start(options).await.map_err(|error| {
         Failure::new(format_args!(
@@ -79,6 +86,17 @@ async fn serve(args: Demo) -> Result<(), Failure> {
         _ = terminate.recv() => {}
     }
     Ok(())
+}
+
+/// Logs to stderr from this level up, and keeps the last lines for the dashboard.
+fn logging(level: Level) -> LogTail {
+    let tail = LogTail::default();
+    let stderr = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    tracing_subscriber::registry()
+        .with(stderr.with_filter(level.filter()))
+        .with(tail.clone().with_filter(LevelFilter::INFO))
+        .init();
+    tail
 }
 
 fn greeting(addresses: &[SocketAddr]) -> String {

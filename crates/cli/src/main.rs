@@ -27,6 +27,7 @@ mod default_config;
 mod demo;
 mod envelope;
 mod failure;
+mod level;
 mod lines;
 mod output;
 mod publish;

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use fanwire::{Config, Loader, Server, Stopped};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::filter::LevelFilter;
 
 use crate::failure::Failure;
+use crate::level::Level;
 use crate::output::{print, say};
 use crate::settings::Settings;
 
@@ -74,16 +74,6 @@ enum Format {
     Json,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Level {
-    Off,
-    Error,
-    Warn,
-    Info,
-    Debug,
-    Trace,
-}
-
 /// Serves until a signal asks to stop; a second one ends it at once.
 pub(crate) fn run(args: Serve) -> Result<(), Failure> {
     let (settings, file) = (args.settings, args.config);
@@ -115,16 +105,8 @@ fn small_pages() {
 }
 
 fn log_to_stderr(level: Level, format: Format) {
-    let filter = match level {
-        Level::Off => LevelFilter::OFF,
-        Level::Error => LevelFilter::ERROR,
-        Level::Warn => LevelFilter::WARN,
-        Level::Info => LevelFilter::INFO,
-        Level::Debug => LevelFilter::DEBUG,
-        Level::Trace => LevelFilter::TRACE,
-    };
     let log = tracing_subscriber::fmt()
-        .with_max_level(filter)
+        .with_max_level(level.filter())
         .with_writer(std::io::stderr);
     match format {
         Format::Text => log.init(),

@@ -9,12 +9,17 @@
 //! [`pages`] gives each a page and shows its source.
 
 mod demo;
+#[cfg_attr(not(test), expect(dead_code))]
+mod log_tail;
 mod long_polling;
 mod one_order;
 mod pages;
+#[cfg_attr(not(test), expect(dead_code))]
+mod recent;
 mod serve;
 mod time;
 mod timings;
 
+pub use log_tail::LogTail;
 pub use serve::{Options, start};
 pub use timings::Timings;

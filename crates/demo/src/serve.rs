@@ -6,6 +6,7 @@ use std::time::Duration;
 use fanwire::{Application, Config, Running, Server};
 
 use crate::demo::Demo;
+use crate::log_tail::LogTail;
 use crate::timings::Timings;
 use crate::{long_polling, one_order, pages};
 
@@ -16,12 +17,15 @@ const DEMOS: &[&Demo] = &[&one_order::DEMO, &long_polling::DEMO];
 const MESSAGE: usize = 16 << 20;
 
 /// Where the demos are served.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Every one of them gives the same; the first is for people.
     pub addresses: Vec<SocketAddr>,
     /// How long things take.
     pub timings: Timings,
+    /// What the dashboard shows of the log: a layer of the program's subscriber of
+    /// `tracing`, or nothing where it is none.
+    pub log: LogTail,
 }
 
 /// Starts them.
