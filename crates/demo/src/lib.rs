@@ -5,15 +5,19 @@
 //! |---|---|
 //! | [`one_order`] | one channel by every transport: `/c/relay:all` |
 //! | [`long_polling`] | `/messages` |
+//! | [`events`] | `/events…`, `/broadcast` |
 //!
 //! [`pages`] gives each a page and shows its source.
 
+mod cors;
 mod demo;
+mod events;
 #[cfg_attr(not(test), expect(dead_code))]
 mod log_tail;
 mod long_polling;
 mod one_order;
 mod pages;
+mod problem;
 #[cfg_attr(not(test), expect(dead_code))]
 mod recent;
 mod serve;

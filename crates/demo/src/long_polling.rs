@@ -2,22 +2,26 @@
 //!
 //! `GET /messages?lastId=N` answers `{"messages":[…]}` with those behind the first N: at
 //! once where there are some, else as soon as there is one, after 30 s with none.
-//! `POST /messages` with `{"text":…}` adds one. A client asks again as soon as it has its
-//! answer, from the last number that it has seen: what is added in between is not missed.
+//! `POST /messages` with `{"text":…}` adds one; whatever else the object says goes with
+//! it. A client asks again as soon as it has its answer, from the last number that it has
+//! seen: what is added in between is not missed.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::extract::{Query, State};
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Json, Router, middleware};
 use fanwire::Changes;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use crate::cors::open_to_all;
 use crate::demo::Demo;
+use crate::problem::Problem;
 use crate::time::now_ms;
 
 pub(crate) const DEMO: Demo = Demo {
@@ -39,8 +43,10 @@ const LONGEST: usize = 4000;
 #[derive(Clone, Serialize)]
 struct Message {
     id: usize,
-    text: String,
     timestamp: u64,
+    /// As it was posted.
+    #[serde(flatten)]
+    said: Map<String, Value>,
 }
 
 /// All requests share it.
@@ -59,12 +65,6 @@ struct Asked {
     last_id: usize,
 }
 
-#[derive(Deserialize)]
-struct New {
-    #[serde(alias = "message")]
-    text: String,
-}
-
 pub(crate) fn routes(patience: Duration) -> Router {
     let board = Board {
         patience,
@@ -73,26 +73,40 @@ pub(crate) fn routes(patience: Duration) -> Router {
     };
     Router::new()
         .route("/messages", get(listen).post(add))
+        .layer(DefaultBodyLimit::max(4 * LONGEST))
+        .layer(middleware::from_fn(open_to_all))
         .with_state(board)
 }
 
 /// Looks, waits for a change, looks again.
-async fn listen(State(board): State<Board>, Query(asked): Query<Asked>) -> Json<Value> {
+async fn listen(
+    State(board): State<Board>,
+    asked: Result<Query<Asked>, QueryRejection>,
+) -> Result<Json<Value>, Problem> {
+    let asked = asked.map_err(|_| {
+        Problem::bad("`lastId` is a number: of the last message that you have, or 0")
+    })?;
     let last = asked.last_id.min(board.last());
     let new = board.changes.wait(board.patience, || board.behind(last));
-    Json(json!({ "messages": new.await.unwrap_or_default() }))
+    Ok(Json(json!({ "messages": new.await.unwrap_or_default() })))
 }
 
-async fn add(State(board): State<Board>, Json(new): Json<New>) -> (StatusCode, Json<Value>) {
-    let text = new.text.trim();
-    if text.is_empty() || text.len() > LONGEST {
-        let why = format!("a text of 1 to {LONGEST} bytes is needed");
-        return (StatusCode::BAD_REQUEST, Json(json!({ "message": why })));
+async fn add(
+    State(board): State<Board>,
+    said: Result<Json<Map<String, Value>>, JsonRejection>,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    let Json(said) = said.map_err(|why| Problem(why.status(), why.body_text()))?;
+    let text = said.get("text").or_else(|| said.get("message"));
+    let text = text.and_then(Value::as_str).unwrap_or_default();
+    if text.trim().is_empty() || text.len() > LONGEST {
+        return Err(Problem::bad(format!(
+            "`text` is a text of 1 to {LONGEST} bytes"
+        )));
     }
-    let id = board.add(text);
+    let id = board.add(said);
     board.changes.tell();
     let done = json!({ "success": true, "id": id });
-    (StatusCode::CREATED, Json(done))
+    Ok((StatusCode::CREATED, Json(done)))
 }
 
 impl Board {
@@ -102,7 +116,9 @@ impl Board {
     }
 
     /// Numbers count from 1, so the last one says how many there were.
-    fn add(&self, text: &str) -> usize {
+    fn add(&self, mut said: Map<String, Value>) -> usize {
+        // Ours to say.
+        said.retain(|name, _| name != "id" && name != "timestamp");
         let mut messages = self.lock();
         let id = messages.back().map_or(0, |last| last.id) + 1;
         if messages.len() == KEPT {
@@ -110,8 +126,8 @@ impl Board {
         }
         messages.push_back(Message {
             id,
-            text: text.to_owned(),
             timestamp: now_ms(),
+            said,
         });
         id
     }

@@ -8,10 +8,10 @@ use fanwire::{Application, Config, Running, Server};
 use crate::demo::Demo;
 use crate::log_tail::LogTail;
 use crate::timings::Timings;
-use crate::{long_polling, one_order, pages};
+use crate::{events, long_polling, one_order, pages};
 
 /// In the order of the index.
-const DEMOS: &[&Demo] = &[&one_order::DEMO, &long_polling::DEMO];
+const DEMOS: &[&Demo] = &[&one_order::DEMO, &long_polling::DEMO, &events::DEMO];
 
 /// The largest message: a photograph or a song in one frame.
 const MESSAGE: usize = 16 << 20;
@@ -36,7 +36,9 @@ pub async fn start(options: Options) -> Result<Running, Box<dyn std::error::Erro
     let timings = options.timings;
     let config = config(options);
     let application = Application::new();
-    let routes = pages::routes(DEMOS).merge(long_polling::routes(timings.patience));
+    let routes = pages::routes(DEMOS)
+        .merge(long_polling::routes(timings.patience))
+        .merge(events::routes(timings));
     let server = Server::new(config)?.application(application).routes(routes);
     Ok(server.start().await?)
 }

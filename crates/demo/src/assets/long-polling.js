@@ -13,7 +13,7 @@ async function listen() {
       const answer = await ask(`/messages?lastId=${lastId}`);
       const { messages: brought } = await answer.json();
       for (const message of brought) {
-        line(messages, message.text);
+        line(messages, message.text ?? message.message);
         lastId = message.id;
       }
       const waited = ((performance.now() - begun) / 1000).toFixed(1);
