@@ -235,9 +235,9 @@ async fn a8_a_reload_forgets_no_keys_of_an_issuer_that_is_as_it_was() {
     assert!(!Arc::ptr_eq(&kept, &paced.of("one").unwrap()));
 }
 
-#[tokio::test]
-async fn a_token_is_judged_by_keys_that_are_fetched_for_it() {
-    use crate::tokens::{KeyPair, Kind, SigningKey, Token, Verdict, judge};
+/// A key named `k` as it is published, and a token of `ada` that it signed for issuer `us`.
+fn signed() -> (String, String) {
+    use crate::tokens::{KeyPair, Kind, SigningKey, Token};
     use base64::Engine as _;
     use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
     let pair = KeyPair::new(Kind::Ed25519).unwrap();
@@ -250,8 +250,6 @@ async fn a_token_is_judged_by_keys_that_are_fetched_for_it() {
     let der = STANDARD.decode(body).unwrap();
     let x = URL_SAFE_NO_PAD.encode(&der[der.len() - 32..]);
     let published = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "k", "x": x}]});
-    let issuer = Issuer::start(&ok(&published.to_string())).await;
-    let mut config = config(&[("us", &issuer)]);
     let claims = json!({"sub": "ada", "iss": "us", "exp": 4_102_444_800_u64});
     let token = Token {
         kid: Some("k".to_owned()),
@@ -259,6 +257,15 @@ async fn a_token_is_judged_by_keys_that_are_fetched_for_it() {
     };
     let key = SigningKey::pem(pair.private.as_bytes()).unwrap();
     let token = key.sign(key.usual(), &token).unwrap();
+    (published.to_string(), token)
+}
+
+#[tokio::test]
+async fn a_token_is_judged_by_keys_that_are_fetched_for_it() {
+    use crate::tokens::{Verdict, judge};
+    let (published, token) = signed();
+    let issuer = Issuer::start(&ok(&published)).await;
+    let mut config = config(&[("us", &issuer)]);
     let taken = judge(&config, &token, &[]).await.unwrap();
     assert!(matches!(taken, Verdict::Taken(_)), "{taken:?}");
     assert_eq!(issuer.asked(), 1);
@@ -269,4 +276,37 @@ async fn a_token_is_judged_by_keys_that_are_fetched_for_it() {
         Verdict::Refused { code, .. } => assert_eq!(code, "unavailable"),
         taken => panic!("{taken:?}"),
     }
+}
+
+#[tokio::test]
+async fn a_token_that_was_taken_is_refused_once_its_key_is_withdrawn() {
+    use super::super::token::{Bad, Now, Tokens};
+    let (published, token) = signed();
+    let issuer = Issuer::start(&ok(&published)).await;
+    let set = issuer.set(SOON);
+    fetched(&set, 1).await;
+    let tokens = Tokens::new(vec![super::super::token::Issuer {
+        name: Some("us".to_owned()),
+        audience: Vec::new(),
+        require_exp: true,
+        leeway: Duration::ZERO,
+        keys: Vec::new(),
+        published: Some(set.clone()),
+    }]);
+    let at = |wall_ms| Now {
+        wall_ms,
+        hub: fanwire_core::clock::Instant::ZERO,
+    };
+    for _ in 0..3 {
+        assert!(tokens.verify(&token, at(1_000)).is_ok());
+    }
+    // What it says is looked at each time.
+    let late = tokens.verify(&token, at(4_102_444_800_000));
+    assert_eq!(late.unwrap_err(), Bad::Expired);
+    issuer.says(ok(&jwks(&["k"])));
+    while set.newer().await != Asked::Fetched {
+        tokio::task::yield_now().await;
+    }
+    let withdrawn = tokens.verify(&token, at(1_000));
+    assert_eq!(withdrawn.unwrap_err(), Bad::Signature);
 }

@@ -5,6 +5,7 @@ mod fetch;
 mod io;
 mod jwks;
 mod keys;
+mod proven;
 mod published;
 mod shown;
 mod token;

@@ -1,6 +1,8 @@
 //! Keys that tokens are verified with. The key says which algorithms it is for,
 //! never the token: so a public key is no HMAC secret whoever says so.
 
+use std::sync::Arc;
+
 use aws_lc_rs::signature::{ECDSA_P521_SHA512_FIXED, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,6 +12,7 @@ use jsonwebtoken::jwk::{
 };
 use jsonwebtoken::{Algorithm, DecodingKey};
 
+use super::proven::Proven;
 use crate::config::MIN_TOKEN_SECRET;
 
 const HMAC: &[Algorithm] = &[Algorithm::HS256, Algorithm::HS384, Algorithm::HS512];
@@ -92,6 +95,8 @@ pub(crate) struct TokenKey {
     kid: Option<String>,
     algorithms: Vec<Alg>,
     key: DecodingKey,
+    /// What it was seen to have signed.
+    proven: Arc<Proven>,
 }
 
 impl TokenKey {
@@ -184,6 +189,7 @@ impl TokenKey {
             kid: kid.map(str::to_owned),
             algorithms: algorithms.iter().copied().map(Alg::Known).collect(),
             key,
+            proven: Arc::default(),
         }
     }
 
@@ -192,6 +198,7 @@ impl TokenKey {
             kid: kid.map(str::to_owned),
             algorithms: vec![Alg::Es512],
             key,
+            proven: Arc::default(),
         }
     }
 
@@ -207,13 +214,23 @@ impl TokenKey {
 
     /// Whether `signature` (base64url) is this key's for `signed`.
     pub(crate) fn verifies(&self, algorithm: Alg, signed: &[u8], signature: &str) -> bool {
-        self.is_for(algorithm)
-            && match algorithm {
-                Alg::Known(known) => {
-                    crypto::verify(signature, signed, &self.key, known).unwrap_or(false)
-                }
-                Alg::Es512 => self.verifies_p521(signed, signature).is_some(),
-            }
+        if !self.is_for(algorithm) {
+            return false;
+        }
+        match algorithm {
+            // As quick as remembering it.
+            Alg::Known(known) if HMAC.contains(&known) => self.is_by(known, signed, signature),
+            Alg::Known(known) => self
+                .proven
+                .holds(signed, signature, || self.is_by(known, signed, signature)),
+            Alg::Es512 => self.proven.holds(signed, signature, || {
+                self.verifies_p521(signed, signature).is_some()
+            }),
+        }
+    }
+
+    fn is_by(&self, algorithm: Algorithm, signed: &[u8], signature: &str) -> bool {
+        crypto::verify(signature, signed, &self.key, algorithm).unwrap_or(false)
     }
 
     fn verifies_p521(&self, signed: &[u8], signature: &str) -> Option<()> {
