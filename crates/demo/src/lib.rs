@@ -6,9 +6,11 @@
 //! | [`one_order`] | one channel by every transport: `/c/relay:all` |
 //! | [`long_polling`] | `/messages` |
 //! | [`events`] | `/events…`, `/broadcast` |
+//! | [`chat`] | Socket.IO at `/` |
 //!
 //! [`pages`] gives each a page and shows its source.
 
+mod chat;
 mod cors;
 mod demo;
 mod events;

@@ -8,10 +8,15 @@ use fanwire::{Application, Config, Running, Server};
 use crate::demo::Demo;
 use crate::log_tail::LogTail;
 use crate::timings::Timings;
-use crate::{events, long_polling, one_order, pages};
+use crate::{chat, events, long_polling, one_order, pages};
 
 /// In the order of the index.
-const DEMOS: &[&Demo] = &[&one_order::DEMO, &long_polling::DEMO, &events::DEMO];
+const DEMOS: &[&Demo] = &[
+    &one_order::DEMO,
+    &long_polling::DEMO,
+    &events::DEMO,
+    &chat::DEMO,
+];
 
 /// The largest message: a photograph or a song in one frame.
 const MESSAGE: usize = 16 << 20;
@@ -35,7 +40,7 @@ pub struct Options {
 pub async fn start(options: Options) -> Result<Running, Box<dyn std::error::Error + Send + Sync>> {
     let timings = options.timings;
     let config = config(options);
-    let application = Application::new();
+    let application = chat::serve(Application::new(), timings.absence)?;
     let routes = pages::routes(DEMOS)
         .merge(long_polling::routes(timings.patience))
         .merge(events::routes(timings));
