@@ -12,13 +12,14 @@ use fanwire_core::error::{Code, Refusal};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
-use crate::app::{App, Peer};
+use crate::app::{App, Peer, too_many};
 use crate::clock::random;
 use crate::forwarded::is_proxy;
 use crate::http::connection;
 use crate::limit::{Counts, Slot};
 use crate::listen::tune;
 use crate::preamble;
+use crate::refused::{Via, Who};
 use crate::shutdown::Stage;
 use crate::tls::{self, Tls};
 use crate::transport::Stream;
@@ -185,6 +186,8 @@ fn take_in(door: &Arc<Door>, stream: TcpStream, from: SocketAddr) {
             tune(&stream, app.config.limits.write_progress);
             let stream = Stream::Tcp(Arc::new(stream));
             admit(door, stream, address, (slot, Over::No), Bytes::new());
+        } else {
+            untold(app, address, Over::Limit);
         }
         return;
     }
@@ -201,7 +204,7 @@ fn take_in(door: &Arc<Door>, stream: TcpStream, from: SocketAddr) {
         over = over.or_too_fast(app, &mut slot, address);
     }
     if over.is_over() && slot.too_many_told(TOLD) {
-        return untold(app, &over);
+        return untold(app, address, over);
     }
     tune(&stream, app.config.limits.write_progress);
     let stream = Stream::Tcp(Arc::new(stream));
@@ -236,7 +239,14 @@ async fn take_in_for(
             }
             admit(&door, stream, client, (slot, over), read);
         }
-        Err(error) => tracing::debug!(%proxy, %error, "no good PROXY header"),
+        Err(error) => {
+            tracing::debug!(%proxy, %error, "no good PROXY header");
+            let (code, sentence) = match error.kind() {
+                io::ErrorKind::TimedOut => (Code::RequestTimeout, "no PROXY header came in time"),
+                _ => (Code::BadRequest, "the connection has no good PROXY header"),
+            };
+            app.refuses(&Refusal::new(code, sentence), Who::new(proxy, Via::Accept));
+        }
     }
 }
 
@@ -246,7 +256,7 @@ fn admit(door: &Door, stream: Stream, address: IpAddr, (slot, over): (Slot, Over
     if over.is_over() {
         tracing::debug!(%address, "too many connections, in all or of this address, or too fast");
         if slot.too_many_told(TOLD) {
-            return untold(&door.app, &over);
+            return untold(&door.app, address, over);
         }
     }
     let is_over = over.is_over();
@@ -264,11 +274,12 @@ fn admit(door: &Door, stream: Stream, address: IpAddr, (slot, over): (Slot, Over
 }
 
 /// A connection over a limit is closed without a word.
-fn untold(app: &App, over: &Over) {
-    app.metrics.refuses_by(match over {
-        Over::TooFast(refusal) => refusal.code,
-        Over::No | Over::Limit => Code::ConnectionLimit,
-    });
+fn untold(app: &App, address: IpAddr, over: Over) {
+    let refusal = match over {
+        Over::TooFast(refusal) => refusal,
+        Over::No | Over::Limit => too_many(),
+    };
+    app.refuses(&refusal, Who::new(address, Via::Accept));
 }
 
 #[cfg(test)]

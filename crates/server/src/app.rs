@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fanwire_core::clock::Clock as _;
-use fanwire_core::error::Refusal;
+use fanwire_core::error::{Code, Refusal};
 use fanwire_core::hub::Hub;
 use fanwire_core::policy::Door;
 use tokio::sync::watch;
@@ -22,6 +22,7 @@ use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::page::Page;
 use crate::rates::{Buckets, Rates};
+use crate::refused::{Hook, Kept, Who};
 use crate::reload::Reload;
 use crate::shutdown::Stage;
 
@@ -35,6 +36,8 @@ pub(crate) struct App {
     pub(crate) reload: Arc<Reload>,
     pub(crate) rates: Rates,
     pub(crate) metrics: Metrics,
+    /// Is told of everyone who is refused.
+    pub(crate) on_refused: Option<Hook>,
     pub(crate) clock: Arc<SystemClock>,
     pub(crate) page: Page,
     /// What modules above this one share, by its type.
@@ -77,6 +80,22 @@ pub(crate) struct Peer {
 }
 
 impl App {
+    /// A request, a frame or a stream was refused: counted where that is told, once.
+    pub(crate) fn refuses(&self, refusal: &Refusal, who: Who<'_>) {
+        let told = who.tell(self.on_refused.as_ref(), refusal);
+        self.metrics.refuses(refusal.code, told);
+    }
+
+    /// The same for somebody remembered.
+    pub(crate) fn refuses_kept(&self, refusal: &Refusal, who: &Kept) {
+        self.metrics.refuses(refusal.code, who.tell(refusal));
+    }
+
+    /// Remembers who would be refused, where anyone wants to be told.
+    pub(crate) fn remembers(&self, who: Who<'_>) -> Kept {
+        who.kept(self.on_refused.as_ref())
+    }
+
     /// Is ready once the server's end has come to `stage`. The future owns what
     /// it looks at.
     pub(crate) fn reached(&self, stage: Stage) -> impl Future<Output = ()> + Send + 'static {
@@ -130,6 +149,12 @@ impl App {
         let longest = u64::try_from(longest).unwrap_or(u64::MAX);
         longest.saturating_add(jitter(longest.saturating_mul(4)))
     }
+}
+
+/// What clients over a limit of connections are told.
+pub(crate) fn too_many() -> Refusal {
+    let sentence = "too many connections; close some, or come back later";
+    Refusal::new(Code::ConnectionLimit, sentence)
 }
 
 /// A random number of 0 to `most`.

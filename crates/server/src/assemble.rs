@@ -34,6 +34,7 @@ use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::page::Page;
 use crate::rates::Rates;
+use crate::refused::{Hook, Refused};
 use crate::reload::{Loader, Reload, Renew};
 use crate::renew;
 use crate::shutdown::{Running, Stage};
@@ -43,11 +44,29 @@ use crate::tls::Tls;
 /// A server that has not been started.
 pub struct Server {
     config: Config,
+    parts: Parts,
+}
+
+/// What a server is made of beside its configuration.
+#[derive(Default)]
+pub(crate) struct Parts {
     broker: Option<Arc<dyn Broker>>,
     loader: Option<Loader>,
     hosts: Vec<(String, Arc<dyn Host>)>,
     application: Application,
     routes: Option<Routes>,
+    on_refused: Option<Hook>,
+}
+
+#[cfg(test)]
+impl Parts {
+    /// Nothing but this.
+    pub(crate) fn of(broker: Option<Arc<dyn Broker>>) -> Self {
+        Self {
+            broker,
+            ..Self::default()
+        }
+    }
 }
 
 impl Server {
@@ -59,18 +78,14 @@ impl Server {
         config.validate()?;
         Ok(Self {
             config,
-            broker: None,
-            loader: None,
-            hosts: Vec::new(),
-            application: Application::new(),
-            routes: None,
+            parts: Parts::default(),
         })
     }
 
     /// Orders and keeps messages elsewhere than in memory.
     #[must_use]
     pub fn broker(mut self, broker: Arc<dyn Broker>) -> Self {
-        self.broker = Some(broker);
+        self.parts.broker = Some(broker);
         self
     }
 
@@ -78,14 +93,14 @@ impl Server {
     /// [`Running::reload`]. It may read files; it is never called twice at once.
     #[must_use]
     pub fn reload_with(mut self, loader: Loader) -> Self {
-        self.loader = Some(loader);
+        self.parts.loader = Some(loader);
         self
     }
 
     /// Serves namespaces by code of its own.
     #[must_use]
     pub fn application(mut self, application: Application) -> Self {
-        self.application = application;
+        self.parts.application = application;
         self
     }
 
@@ -119,7 +134,30 @@ impl Server {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        self.routes = Some(Routes::new(service));
+        self.parts.routes = Some(Routes::new(service));
+        self
+    }
+
+    /// Calls `hook` for every client that is turned away, and for every connection that
+    /// fails before it came to anything: each refusal that `fanwire_refusals_total` of
+    /// `/metrics` counts, once, and each handshake of TLS that came to nothing. Not
+    /// told: who goes away itself, or is closed for its silence.
+    ///
+    /// It is called by whatever refuses, before the client is answered and by many
+    /// threads at once: it must be quick, and wait for nothing. A panic in it ends
+    /// nothing else. See [`Refused`] for what it hears; secrets are not among it.
+    ///
+    /// ```
+    /// # fn configure() -> Result<(), Box<dyn std::error::Error>> {
+    /// let server = fanwire::Server::new(fanwire::Config::default())?.on_refused(|refused| {
+    ///     let path = refused.path.unwrap_or_default();
+    ///     eprintln!("{} {} {path:?}: {}", refused.client, refused.via, refused.why);
+    /// });
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn on_refused(mut self, hook: impl Fn(&Refused<'_>) + Send + Sync + 'static) -> Self {
+        self.parts.on_refused = Some(Arc::new(hook));
         self
     }
 
@@ -128,7 +166,7 @@ impl Server {
     #[doc(hidden)]
     #[must_use]
     pub fn engine_echo(mut self, path: &str) -> Self {
-        self.hosts.push((path.to_owned(), Arc::new(Echo)));
+        self.parts.hosts.push((path.to_owned(), Arc::new(Echo)));
         self
     }
 
@@ -160,15 +198,7 @@ impl Server {
         let counts = counts(&config);
         let (window, grace) = (config.listen.drain_window, config.listen.shutdown_grace);
         let (stop, stopped) = watch::channel(Stage::Serving);
-        let (app, mut drivers) = app(
-            config,
-            self.broker,
-            stopped,
-            self.loader,
-            self.hosts,
-            self.application,
-            self.routes,
-        )?;
+        let (app, mut drivers) = app(config, self.parts, stopped)?;
         // It is set once, here.
         let _ = app.reload.counts.set(counts.clone());
         let mut doors = Vec::new();
@@ -218,13 +248,17 @@ fn bound(listeners: &[TcpListener]) -> io::Result<Vec<SocketAddr>> {
 /// the hub.
 pub(crate) fn app(
     config: Config,
-    broker: Option<Arc<dyn Broker>>,
+    parts: Parts,
     stop: watch::Receiver<Stage>,
-    loader: Option<Loader>,
-    mut hosts: Vec<(String, Arc<dyn Host>)>,
-    application: Application,
-    routes: Option<Routes>,
 ) -> io::Result<(Arc<App>, Vec<JoinHandle<()>>)> {
+    let Parts {
+        broker,
+        loader,
+        mut hosts,
+        application,
+        routes,
+        on_refused,
+    } = parts;
     let auth = Auth::new(&config)?;
     let core = config.to_core();
     let clock = Arc::new(SystemClock::new());
@@ -267,6 +301,7 @@ pub(crate) fn app(
         auth: Live::new(auth),
         rates: Rates::new(&config.rates),
         metrics: Metrics::default(),
+        on_refused,
         access: Live::new(access::Rules::of(&config)),
         reload,
         page: Page::new(),

@@ -39,6 +39,7 @@ mod metrics;
 mod page;
 mod preamble;
 mod rates;
+mod refused;
 mod reload;
 mod renew;
 mod shutdown;
@@ -66,5 +67,6 @@ pub use handlers::{
 #[doc(hidden)]
 pub use http::fuzzing;
 pub use http::{Client, RequestBody};
+pub use refused::{Refused, Via};
 pub use reload::{Loader, Reloaded};
 pub use shutdown::{Running, Stopped};

@@ -12,6 +12,7 @@ use fanwire_core::error::{Code, Refusal};
 use fanwire_core::hub::Stats;
 
 use crate::limit::Counts;
+use crate::refused::Told;
 
 /// Counters are kept so many times, so that threads do not wait for each other's
 /// cache lines.
@@ -114,8 +115,8 @@ pub(crate) struct Here {
 
 impl Here {
     /// It was refused in the midst of it.
-    pub(crate) fn refused(&self, refusal: &Refusal) {
-        mine(&self.stripes).refused.count(refusal.code);
+    pub(crate) fn refused(&self, code: Code, _: Told) {
+        mine(&self.stripes).refused.count(code);
     }
 
     /// As what.
@@ -179,19 +180,18 @@ impl Metrics {
         }
     }
 
-    /// A request, a frame or a stream was refused: each is counted where that is
-    /// told, once.
-    pub(crate) fn refuses(&self, refusal: &Refusal) {
-        self.refuses_by(refusal.code);
-    }
-
-    /// The same, by its code.
-    pub(crate) fn refuses_by(&self, code: Code) {
+    /// A request, a frame or a stream was refused, and whoever asked was told.
+    pub(crate) fn refuses(&self, code: Code, _: Told) {
         self.stripe().refused.count(code);
     }
 
-    /// A handshake of TLS came to this.
-    pub(crate) fn shakes(&self, what: Shaken) {
+    /// A handshake of TLS came to its end.
+    pub(crate) fn shakes(&self) {
+        self.stripe().shaken[Shaken::Ok as usize].fetch_add(1, Relaxed);
+    }
+
+    /// One did not, in this way, and whoever asked was told.
+    pub(crate) fn shakes_not(&self, what: Shaken, _: Told) {
         self.stripe().shaken[what as usize].fetch_add(1, Relaxed);
     }
 
@@ -430,13 +430,15 @@ impl Text {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::refused::Kept;
 
     #[test]
     fn x12_there_is_room_for_every_code_and_each_counts_for_itself() {
         assert!(Code::ALL.len() <= CODES);
         let metrics = Metrics::default();
         for code in Code::ALL {
-            metrics.refuses(&Refusal::new(*code, "x"));
+            let refusal = Refusal::new(*code, "x");
+            metrics.refuses(*code, Kept::default().tell(&refusal));
         }
         for code in Code::ALL {
             assert_eq!(

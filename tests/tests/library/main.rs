@@ -4,5 +4,6 @@
 
 mod events;
 mod examples;
+mod refused;
 mod routes;
 mod streams;

@@ -31,6 +31,7 @@ use crate::app::App;
 use crate::limit::Place;
 use crate::metrics::Opened;
 use crate::rates::Account;
+use crate::refused::Kept;
 use crate::transport::Listed;
 
 /// The request that opened a session.
@@ -43,6 +44,8 @@ pub(crate) struct Handshake {
     pub(crate) account: Account,
     /// What else it said.
     pub(crate) request: Shown,
+    /// Who is refused, where something of the session is.
+    pub(crate) who: Kept,
 }
 
 /// One session. Kept by the registry under its secret sid until it is gone.
@@ -183,12 +186,14 @@ impl Engine {
         }
     }
 
-    /// What a namespace's subscriber writes to; how it ends is told to `on_end`, from
+    /// What the subscriber of a namespace (as the client writes it) writes to; how it ends is told to `on_end`, from
     /// within the shard's turn, so briefly. All of a session's subscribers are in the
     /// shard that [`Engine::shard`] names.
-    pub(crate) fn writer(&self, on_end: OnEnd) -> Box<dyn Writer> {
+    pub(crate) fn writer(&self, namespace: &str, on_end: OnEnd) -> Box<dyn Writer> {
         self.app.metrics.opens(Opened::SocketIo);
-        let listed = Listed::new(&self.app, Opened::SocketIo, Some(self.handshake.client));
+        let Handshake { client, who, .. } = &self.handshake;
+        let who = who.within(namespace);
+        let listed = Listed::new(&self.app, Opened::SocketIo, Some(*client), who);
         Box::new(OutletWriter::new(&self.outlet, on_end).listed(listed))
     }
 

@@ -1,8 +1,9 @@
 //! How code says no, and how it hears it.
 
 use std::fmt;
+use std::time::Duration;
 
-use fanwire_core::error::Refusal;
+use fanwire_core::error::{Code, Refusal};
 
 use super::args::InvalidArgs;
 
@@ -52,6 +53,20 @@ impl ConnectRefusal {
     pub fn with(mut self, data: serde_json::Value) -> Self {
         self.data = Some(data);
         self
+    }
+}
+
+impl ConnectRefusal {
+    /// The row of the table of errors that `data.code` names; `forbidden` for words of
+    /// the application's own.
+    pub(crate) fn as_refusal(&self) -> Refusal {
+        let data = self.data.as_ref();
+        let word = data.and_then(|data| data.get("code")?.as_str());
+        let named = word.and_then(|word| Code::ALL.iter().find(|code| code.as_str() == word));
+        let mut refusal = Refusal::new(*named.unwrap_or(&Code::Forbidden), &*self.message);
+        let wait = data.and_then(|data| data.get("retry_in")?.as_u64());
+        refusal.retry_in = wait.map(Duration::from_millis);
+        refusal
     }
 }
 

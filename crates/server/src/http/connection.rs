@@ -19,6 +19,7 @@ use super::sniff::{Speaks, sniff};
 use super::{http2, next, service};
 use crate::answer::{Dress, raw_problem};
 use crate::app::{Agreed, App, Peer};
+use crate::refused::{Via, Who};
 use crate::shutdown::Stage;
 use crate::transport::{Departure, Stream, Unproven, depart, linger, prove, rest};
 
@@ -66,7 +67,7 @@ async fn serve(app: Arc<App>, peer: Arc<Peer>, mut stream: Stream, mut before: B
                 return http2::start(app, peer, stream, sniffed.read, sniffed.begun);
             }
             Speaks::Nothing => return stream.say_goodbye(),
-            Speaks::Late => return refuse(&app, stream, &too_slow()).await,
+            Speaks::Late => return refuse((&app, &peer), stream, &too_slow()).await,
         }
         before = sniffed.read;
         begun = (!before.is_empty()).then_some(sniffed.begun);
@@ -81,7 +82,7 @@ async fn serve(app: Arc<App>, peer: Arc<Peer>, mut stream: Stream, mut before: B
         Done::Pours(pouring) => pour(app, peer, stream, *pouring),
         Done::Ended => linger(stream, wait).await,
         Done::Idle => stream.say_goodbye(),
-        Done::Refused(refusal) => refuse(&app, stream, &refusal).await,
+        Done::Refused(refusal) => refuse((&app, &peer), stream, &refusal).await,
         Done::Says(words) => say_last(stream, &words, wait).await,
         Done::Rests(answer) => {
             let time = app.config.limits.write_progress;
@@ -93,8 +94,8 @@ async fn serve(app: Arc<App>, peer: Arc<Peer>, mut stream: Stream, mut before: B
     }
 }
 
-async fn refuse(app: &App, stream: Stream, refusal: &Refusal) {
-    app.metrics.refuses(refusal);
+async fn refuse((app, peer): (&App, &Peer), stream: Stream, refusal: &Refusal) {
+    app.refuses(refusal, Who::new(peer.address, Via::Http));
     let wait = app.config.ws.close_wait;
     say_last(stream, &raw_problem(refusal, &Dress::default()), wait).await;
 }

@@ -18,6 +18,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::sync::watch;
 
 use super::*;
+use crate::assemble::Parts;
 use crate::config::Config;
 use crate::limit::Counts;
 
@@ -87,16 +88,8 @@ impl World {
         let mut config = Config::default();
         change(&mut config);
         let (stop, stopped) = watch::channel(Stage::Serving);
-        let (app, drivers) = crate::assemble::app(
-            config,
-            broker,
-            stopped,
-            None,
-            Vec::new(),
-            Default::default(),
-            None,
-        )
-        .unwrap();
+        let parts = Parts::of(broker);
+        let (app, drivers) = crate::assemble::app(config, parts, stopped).unwrap();
         Self {
             app,
             counts: Counts::new(100, 100),

@@ -24,12 +24,13 @@ use super::handshake;
 use super::negotiate::{wants_close, wants_websocket};
 use super::publish::{Sent, read};
 use crate::answer::{Answer, Dress, empty, full, problem};
-use crate::app::{App, Peer};
+use crate::app::{self, App, Peer};
 use crate::engineio::{
     Engine, Granted, Handshake, Host, Opening, Serving, Shown, Sid, Ticket, packets, serve,
 };
 use crate::limit::Place;
 use crate::rates::{Account, Payer};
+use crate::refused::{Via, Who};
 use crate::transport::{Answering, Back, Stream, wait};
 
 /// A request for the Engine.IO path, with what is known of who sent it.
@@ -96,18 +97,34 @@ pub(super) async fn answer(
     body: Option<Sent<'_>>,
     dress: &Dress,
 ) -> Said {
-    let head = asked.head;
+    let (head, client) = (asked.head, asked.client);
     if head.method == Method::OPTIONS {
         return Said::Answer(options(&head.headers, dress));
     }
-    match serve_request(app, peer, asked, body, dress).await {
-        Ok(said) => said,
-        Err(No::Refused(refusal)) => Said::Answer(refused(refusal)),
+    let (why, said) = match serve_request(app, peer, asked, body, dress).await {
+        Ok(said @ Said::Closes(..)) => (in_words(Refusal::BadRequest), said),
+        Ok(said) => return said,
+        Err(No::Refused(refusal)) => (in_words(refusal), Said::Answer(refused(refusal))),
         Err(No::Busy(refusal)) => {
-            app.metrics.refuses(&refusal);
-            Said::Answer(busy(&refusal))
+            let said = Said::Answer(busy(&refusal));
+            (refusal, said)
         }
-    }
+        Err(No::Problem(refusal)) => {
+            let said = Said::Answer(problem(&refusal));
+            (refusal, said)
+        }
+    };
+    app.refuses(&why, Who::new(client, Via::EngineIo).by(head));
+    said
+}
+
+/// A refusal by its number, as one of the table of errors.
+fn in_words(refusal: Refusal) -> Refused {
+    let code = match refusal {
+        Refusal::Forbidden => Code::Forbidden,
+        _ => Code::BadRequest,
+    };
+    Refused::new(code, refusal.message())
 }
 
 /// Why a request is not served.
@@ -116,6 +133,8 @@ enum No {
     Refused(Refusal),
     /// For now.
     Busy(Refused),
+    /// As everything else is.
+    Problem(Refused),
 }
 
 impl From<Refusal> for No {
@@ -229,8 +248,7 @@ async fn serve_request(
 }
 
 fn too_many() -> No {
-    let sentence = "too many connections; close some, or come back later";
-    No::Busy(Refused::new(Code::ConnectionLimit, sentence))
+    No::Busy(app::too_many())
 }
 
 /// Whether one more session may be opened at all.
@@ -273,6 +291,7 @@ fn open(
         client: asked.client,
         account: asked.account,
         request: Shown::of(asked.head),
+        who: app.remembers(Who::new(asked.client, Via::SocketIo).by(asked.head)),
     };
     let host = host(app, asked.head.uri.path()).ok_or(Refusal::BadRequest)?;
     Ok(Engine::open(app, handshake, sid, opening, &**host))
@@ -321,9 +340,9 @@ async fn post(
         Err(refusal) if refusal.code == Code::TooLarge => {
             under_way.done = true;
             engine.input(|session, now| session.post_refused(now, id));
-            return Ok(problem(&refusal));
+            return Err(No::Problem(refusal));
         }
-        Err(refusal) if refusal.code == Code::RequestTimeout => return Ok(problem(&refusal)),
+        Err(refusal) if refusal.code == Code::RequestTimeout => return Err(No::Problem(refusal)),
         Err(_) => return Err(Refusal::BadRequest.into()),
     };
     let understood = take_in(engine, from, &bytes).await;

@@ -18,11 +18,13 @@ use super::handshake::{self, has_body};
 use super::negotiate::{self, Waits, Want, wants_close};
 use super::next;
 use super::once::once;
+use super::service;
 use super::target::Query;
 use crate::answer::{Answer, Dress, EVENT_STREAM, json, open_head, put_off};
-use crate::app::App;
+use crate::app::{App, Peer};
 use crate::metrics::Opened;
 use crate::rates::Payer;
+use crate::refused::Kept;
 use crate::transport::{Departure, Listed, Purpose, Unproven};
 
 /// How a request goes on.
@@ -45,6 +47,7 @@ pub(super) enum Reply {
 /// Whatever makes the request as a whole impossible; nothing has been sent then.
 pub(super) async fn get(
     app: &Arc<App>,
+    peer: &Peer,
     who: (Subject, Payer<'_>),
     keys: Keys,
     query: &Query,
@@ -60,13 +63,13 @@ pub(super) async fn get(
     match (reply, want) {
         // An EventSource gives up for good on any answer but 200.
         (Err(refusal), Want::Sse { .. }) if refusal.code.retry() => {
-            app.metrics.refuses(&refusal);
+            app.refuses(&refusal, service::who(app, peer, head));
             Ok(Reply::Answer(put_off(app.put_off_ms_for(&refusal))))
         }
         // Nor does a page ever see the status of a handshake.
         (Err(refusal), Want::WebSocket { .. }) if refusal.code == Code::RateLimited => {
             let said = handshake::close_at_once(head, dress, &refusal)?;
-            app.metrics.refuses(&refusal);
+            app.refuses(&refusal, service::who(app, peer, head));
             Ok(said)
         }
         (reply, _) => reply,
@@ -129,6 +132,7 @@ async fn serve(
                 account: payer.account,
                 place: None,
                 client: None,
+                who: Kept::default(),
             })));
         }
         (Err(refusal), _) => return Err(refusal),
@@ -157,6 +161,7 @@ async fn serve(
             account: payer.account,
             place: None,
             client: None,
+            who: Kept::default(),
         })))
     };
     match want {
@@ -180,7 +185,7 @@ async fn serve(
             departs(permit, poll_head(close, dress), purpose)
         }
         Want::History { limit } | Want::Poll { limit, .. } => {
-            let listed = Listed::new(app, opened, None);
+            let listed = Listed::new(app, opened, None, Kept::default());
             let body = once(app, permit, start, Duration::ZERO, limit, listed).await?;
             Ok(Reply::Answer(json(body)))
         }

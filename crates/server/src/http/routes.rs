@@ -21,9 +21,9 @@ use tokio::time::Sleep;
 use tower_service::Service;
 
 use super::engineio;
-use super::service::channels_of;
+use super::service::{self, channels_of};
 use crate::answer::{Dress, problem};
-use crate::app::{App, Peer};
+use crate::app::{App, Peer, too_many};
 use crate::browser_client;
 use crate::forwarded;
 use crate::handlers::caught;
@@ -108,12 +108,13 @@ pub(super) async fn answer(
     body: Incoming,
 ) -> Response<Own> {
     peer.serves();
+    let told = app.remembers(service::who(app, peer, &head));
     let answered = match admit(app, peer, &head) {
         Ok((client, place)) => called(app, routes, (client, place), head, body).await,
         Err(refusal) => Err(refusal),
     };
     answered.unwrap_or_else(|refusal| {
-        app.metrics.refuses(&refusal);
+        app.refuses_kept(&refusal, &told);
         let mut answer = problem(&refusal);
         Dress::default().put_on(answer.headers_mut());
         answer.map(Own::of)
@@ -174,8 +175,6 @@ fn admit(
     let proxied = forwarded::client(&app.config.access, peer.address, &head.headers);
     let place = proxied.map(|client| peer.place_of(client));
     if peer.over_limit || matches!(place, Some(None)) {
-        let sentence = "too many connections; close some, or come back later";
-        let too_many = || Refusal::new(Code::ConnectionLimit, sentence);
         return Err(peer.too_fast.clone().unwrap_or_else(too_many));
     }
     let client = Client(proxied.unwrap_or(peer.address));

@@ -18,17 +18,18 @@ use super::engineio;
 use super::gate::{Exit, Hatch};
 use super::handshake;
 use super::listen::{self, Reply};
-use super::negotiate::wants_websocket;
+use super::negotiate::{is_event_stream, wants_websocket};
 use super::pour::{Sends, sends};
 use super::publish::{self, Sent};
 use super::target::Query;
 use super::{api, next, routes, target};
 use crate::access::Origin;
 use crate::answer::{Answer, Dress, empty, full, not_allowed, problem, put_off};
-use crate::app::{App, Peer};
+use crate::app::{App, Peer, too_many};
 use crate::browser_client;
 use crate::forwarded;
 use crate::rates::Payer;
+use crate::refused::{Via, Who};
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -106,13 +107,17 @@ pub(super) async fn judge(
     let mut dress = dress(head);
     let routed = route(app, peer, head, (Some(body), None), took, &mut dress).await;
     let mut answer = match routed {
-        Ok(Reply::Answer(answer)) => answer,
+        Ok(Reply::Answer(answer)) => {
+            if answer.status() == StatusCode::METHOD_NOT_ALLOWED {
+                app.refuses(&no_method(&answer), who(app, peer, head));
+            }
+            answer
+        }
         Ok(departs) => return departs,
         Err(refusal) => {
-            let client = forwarded::client(&app.config.access, peer.address, &head.headers);
-            let client = client.unwrap_or(peer.address);
-            tracing::debug!(code = refusal.code.as_str(), %client, "refused");
-            app.metrics.refuses(&refusal);
+            let who = who(app, peer, head);
+            tracing::debug!(code = refusal.code.as_str(), client = %who.client, "refused");
+            app.refuses(&refusal, who);
             let mut answer = problem(&refusal);
             if wants_websocket(&head.headers) && refusal.code == Code::BadRequest {
                 // Who wrote that may mean something else by what follows, too.
@@ -122,11 +127,55 @@ pub(super) async fn judge(
             answer
         }
     };
-    if answer.status() == StatusCode::METHOD_NOT_ALLOWED {
-        app.metrics.refuses_by(Code::MethodNotAllowed);
-    }
     dress.put_on(answer.headers_mut());
     Reply::Answer(answer)
+}
+
+/// Why this answer is a 405.
+fn no_method(answer: &Answer) -> Refusal {
+    let allow = answer
+        .headers()
+        .get(ALLOW)
+        .and_then(|allow| allow.to_str().ok());
+    let sentence = format!("this path takes {}", allow.unwrap_or("nothing"));
+    Refusal::new(Code::MethodNotAllowed, sentence)
+}
+
+/// Who sent this request, should it be refused.
+pub(super) fn who<'a>(app: &App, peer: &Peer, head: &'a request::Parts) -> Who<'a> {
+    let client = forwarded::client(&app.config.access, peer.address, &head.headers);
+    let via = match app.on_refused {
+        Some(_) => via(app, head),
+        None => Via::Http,
+    };
+    Who::new(client.unwrap_or(peer.address), via).by(head)
+}
+
+/// By what it would be served.
+fn via(app: &App, head: &request::Parts) -> Via {
+    let (path, query) = (head.uri.path(), head.uri.query());
+    if engineio::is_here(app, path) {
+        return Via::EngineIo;
+    }
+    if channels_of(path).is_none() {
+        return Via::Http;
+    }
+    let waits = |query: &str| {
+        query
+            .split('&')
+            .any(|part| part.split('=').next() == Some("wait"))
+    };
+    if wants_websocket(&head.headers) {
+        Via::WebSocket
+    } else if head.method != Method::GET {
+        Via::Http
+    } else if is_event_stream(&head.headers, query) {
+        Via::Sse
+    } else if query.is_some_and(waits) {
+        Via::Poll
+    } else {
+        Via::Http
+    }
 }
 
 /// What the answer carries, before anything else is known.
@@ -266,14 +315,17 @@ pub(super) async fn route(
             };
             let who = (subject, payer);
             if method == Method::GET {
-                let mut reply = listen::get(app, who, keys, &query, head, dress).await?;
+                let mut reply = listen::get(app, peer, who, keys, &query, head, dress).await?;
                 let place = place.flatten().map(Box::new);
+                let told = || app.remembers(self::who(app, peer, head));
                 match &mut reply {
                     Reply::Departs(departure) => {
                         (departure.place, departure.client) = (place, Some(client));
+                        departure.who = told();
                     }
                     Reply::Unproven(unproven) => {
                         (unproven.place, unproven.client) = (place, Some(client));
+                        unproven.who = told();
                     }
                     Reply::Answer(_) | Reply::Says(..) | Reply::Engine(_) => {}
                 }
@@ -365,16 +417,14 @@ fn over_limit(
     head: &request::Parts,
     dress: &Dress,
 ) -> Result<Reply, Refusal> {
-    const SENTENCE: &str = "too many connections; close some, or come back later";
-    let too_many = || Refusal::new(Code::ConnectionLimit, SENTENCE);
     let refusal = peer.too_fast.clone().unwrap_or_else(too_many);
     if wants_websocket(&head.headers) {
         let said = handshake::close_at_once(head, dress, &refusal)?;
-        app.metrics.refuses(&refusal);
+        app.refuses(&refusal, who(app, peer, head));
         return Ok(said);
     }
-    if super::negotiate::is_event_stream(&head.headers, head.uri.query()) {
-        app.metrics.refuses(&refusal);
+    if is_event_stream(&head.headers, head.uri.query()) {
+        app.refuses(&refusal, who(app, peer, head));
         return Ok(Reply::Answer(put_off(app.put_off_ms_for(&refusal))));
     }
     Err(refusal)

@@ -56,6 +56,34 @@ enum Came {
     NotWhole,
 }
 
+/// Why a client may not come in.
+enum No {
+    /// There is no such namespace.
+    Namespace,
+    /// This is said.
+    Said(ConnectRefusal),
+}
+
+impl No {
+    /// In a word of the table of errors.
+    fn as_refusal(&self) -> Refusal {
+        match self {
+            Self::Namespace => Refusal::new(ErrorCode::NotFound, "there is no such namespace"),
+            Self::Said(why) => why.as_refusal(),
+        }
+    }
+}
+
+impl From<No> for ConnectRefusal {
+    fn from(no: No) -> Self {
+        match no {
+            // In the words that stock clients know.
+            No::Namespace => Self::from("Invalid namespace"),
+            No::Said(why) => why,
+        }
+    }
+}
+
 impl Conversation {
     /// Lets a client into a namespace, or says why not.
     pub(super) async fn connect(&self, written: String, auth: Option<String>) {
@@ -69,10 +97,13 @@ impl Conversation {
             .unwrap_or_default();
         let comer = self.admit(&engine, &written, &shown, auth).await;
         let refused = match comer {
-            Ok(comer) => self.come(&comer, &shown).await.err(),
+            Ok(comer) => self.come(&comer, &shown).await.err().map(No::Said),
             Err(refused) => Some(refused),
         };
         if let Some(refused) = refused {
+            let who = engine.handshake.who.within(&written);
+            self.app.refuses_kept(&refused.as_refusal(), &who);
+            let refused = ConnectRefusal::from(refused);
             engine.send(units::connect_error(&written, &refused));
         }
     }
@@ -84,14 +115,15 @@ impl Conversation {
         written: &str,
         shown: &Shown,
         auth: Option<String>,
-    ) -> Result<Comer, ConnectRefusal> {
+    ) -> Result<Comer, No> {
         let (app, handshake) = (&self.app, &engine.handshake);
-        let invalid = || ConnectRefusal::from("Invalid namespace");
+        let invalid = || No::Namespace;
+        let told = |refusal: Refusal| No::Said(ConnectRefusal::from(&refusal));
         let most = app.config.socketio.namespaces;
         if self.state.lock().members.len() >= most {
             let sentence = format!("a session joins at most {most} namespaces");
             let refusal = Refusal::new(ErrorCode::TooManyChannels, sentence);
-            return Err(ConnectRefusal::from(&refusal));
+            return Err(told(refusal));
         }
         let namespace = match written.strip_prefix('/') {
             Some("") => Namespace::root(),
@@ -102,10 +134,6 @@ impl Conversation {
         if !rules.on && !self.shared.spaces.serves(&namespace) {
             return Err(invalid());
         }
-        let told = |refusal: Refusal| {
-            app.metrics.refuses(&refusal);
-            ConnectRefusal::from(&refusal)
-        };
         let subject = match &shown.token {
             Some(serde_json::Value::String(token)) if app.auth.takes_tokens() => {
                 app.auth.bearer(token, app.now()).await.map_err(told)?
@@ -312,7 +340,7 @@ impl Conversation {
                 preface: bytes::Bytes::new(),
                 kind: Kind::Stream,
                 conn: joined.id.clone(),
-                writer: comer.engine.writer(on_end),
+                writer: comer.engine.writer(&joined.written, on_end),
                 heartbeat: None,
                 shard: comer.engine.shard(),
             })?;

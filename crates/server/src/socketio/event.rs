@@ -45,7 +45,12 @@ impl Conversation {
         let now = self.app.clock.now();
         let rates = &self.app.rates;
         let paid = rates.publishes(payer, &joined.namespace, args.size(), now);
-        paid.inspect_err(|refusal| self.app.metrics.refuses(refusal))
+        paid.inspect_err(|refusal| {
+            let Some(engine) = self.engine() else { return };
+            let who = engine.handshake.who.within(&joined.written);
+            let told = who.tell_frame(refusal);
+            self.app.metrics.refuses(refusal.code, told);
+        })
     }
 
     async fn handled(&self, member: &Member, name: &str, args: Args) -> Reply {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use fanwire_core::error::{Code, Refusal};
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::{Acceptor, ServerSessionMemoryCache};
@@ -25,6 +26,7 @@ use crate::app::{Agreed, App, Peer};
 use crate::config::Config;
 use crate::http::connection;
 use crate::metrics::Shaken;
+use crate::refused::{Via, Who};
 use crate::shutdown::Stage;
 use crate::transport::{Stream, linger};
 
@@ -140,16 +142,28 @@ pub(crate) fn start(app: Arc<App>, tls: Arc<Tls>, peer: Peer, stream: Stream, re
         };
         match shaken {
             Ok((stream, agreed)) => {
-                app.metrics.shakes(Shaken::Ok);
+                app.metrics.shakes();
                 let peer = Arc::new(peer.speaks(agreed));
                 connection::start(app, peer, stream, Bytes::new());
             }
             Err((error, lost)) => {
                 tracing::debug!(peer = %peer.address, %error, "no TLS handshake");
-                app.metrics.shakes(match error.kind() {
-                    io::ErrorKind::TimedOut => Shaken::TimedOut,
-                    _ => Shaken::Failed,
-                });
+                let who = Who::new(peer.address, Via::Tls);
+                let (code, shaken, sentence) = match error.kind() {
+                    io::ErrorKind::TimedOut => (
+                        Code::RequestTimeout,
+                        Shaken::TimedOut,
+                        "the handshake of TLS took too long",
+                    ),
+                    _ => (
+                        Code::BadRequest,
+                        Shaken::Failed,
+                        "the handshake of TLS failed",
+                    ),
+                };
+                let refusal = Refusal::new(code, sentence);
+                let told = who.tell(app.on_refused.as_ref(), &refusal);
+                app.metrics.shakes_not(shaken, told);
                 if let Some(stream) = lost {
                     linger(stream, app.config.ws.close_wait).await;
                 }

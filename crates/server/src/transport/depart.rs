@@ -25,6 +25,7 @@ use crate::dialect::Form;
 use crate::limit::Place;
 use crate::metrics::Opened;
 use crate::rates::Account;
+use crate::refused::Kept;
 
 /// A request whose answer is written outside hyper.
 pub(crate) struct Departure {
@@ -46,6 +47,8 @@ pub(crate) struct Departure {
     pub(crate) place: Option<Box<Place>>,
     /// For whom it is, shown to operators.
     pub(crate) client: Option<IpAddr>,
+    /// Who is refused, should it be.
+    pub(crate) who: Kept,
 }
 
 /// Where a poll's socket goes after its answer.
@@ -173,10 +176,11 @@ pub(crate) fn depart(
         departure.dress.clone(),
         departure.back,
     );
+    let who = departure.who.clone();
     let subscriber = match attach(&app, &mut port, departure) {
         Ok(subscriber) => subscriber,
         Err(refusal) => {
-            app.metrics.refuses(&refusal);
+            app.refuses_kept(&refusal, &who);
             let words = match purpose {
                 // An EventSource gives up for good on any answer but 200.
                 Purpose::Sse { .. } if refusal.code.retry() => {
@@ -196,7 +200,7 @@ pub(crate) fn depart(
             let deflated = agreed.is_some();
             let socket =
                 web_socket::Socket::new(app, peer, port, subscriber, permit, envelope, deflated);
-            tokio::spawn(socket.charged_to(account).with_read(read));
+            tokio::spawn(socket.charged_to(account).told_of(who).with_read(read));
         }
         Purpose::Sse { .. } => {
             tokio::spawn(park::Parked::stream(app, peer, port, subscriber));
@@ -208,6 +212,7 @@ pub(crate) fn depart(
                 dress,
                 back: (!close).then_some(back),
                 alarm: None,
+                who,
             });
             tokio::spawn(park::Parked::poll(app, peer, port, subscriber, after));
         }
@@ -223,6 +228,7 @@ pub(crate) struct Promised {
     subscriber: Subscriber,
     permit: Permit,
     place: Option<Box<Place>>,
+    who: Kept,
     envelope: bool,
     deflated: bool,
 }
@@ -244,7 +250,8 @@ pub(crate) fn promise(
         _ => (false, false),
     };
     let link = Link::new(app.clock.clone());
-    let listed = Listed::new(&app, purpose.opened(), departure.client);
+    let who = departure.who;
+    let listed = Listed::new(&app, purpose.opened(), departure.client, who.clone());
     let subscriber = app.hub.attach(Attach {
         permit: departure.permit.clone(),
         start: departure.start,
@@ -266,6 +273,7 @@ pub(crate) fn promise(
         subscriber,
         permit: departure.permit,
         place: departure.place,
+        who,
         envelope,
         deflated,
     })
@@ -291,6 +299,7 @@ impl Promised {
             self.envelope,
             self.deflated,
         )
+        .told_of(self.who)
         .await;
     }
 }
@@ -309,6 +318,7 @@ pub(crate) fn rest(
         dress: Dress::default(),
         back: Some(back),
         alarm: None,
+        who: Kept::default(),
     });
     tokio::spawn(park::Parked::resting(app, peer, stream, after));
 }
@@ -327,6 +337,7 @@ pub(crate) fn wait(
         dress: Dress::default(),
         back: Some(back),
         alarm: None,
+        who: Kept::default(),
     });
     tokio::spawn(park::Parked::waiting(app, peer, stream, after, future));
 }
@@ -339,7 +350,7 @@ pub(super) fn attach(
 ) -> Result<Subscriber, Refusal> {
     port.hold(departure.place);
     let purpose = departure.purpose;
-    let listed = Listed::new(app, purpose.opened(), departure.client);
+    let listed = Listed::new(app, purpose.opened(), departure.client, departure.who);
     app.hub.attach(Attach {
         permit: departure.permit,
         start: departure.start,

@@ -6,19 +6,22 @@ use fanwire_core::hub::{About, End};
 
 use crate::app::App;
 use crate::metrics::{Here, Opened};
+use crate::refused::Kept;
 
 /// Counts a listener as long as it is the hub's, and says what it is.
 pub(crate) struct Listed {
     here: Here,
     address: Option<IpAddr>,
+    who: Kept,
 }
 
 impl Listed {
-    /// A listener by `what`, for `address`.
-    pub(crate) fn new(app: &App, what: Opened, address: Option<IpAddr>) -> Self {
+    /// A listener by `what`, for `address`; `who` is told of should it be refused.
+    pub(crate) fn new(app: &App, what: Opened, address: Option<IpAddr>, who: Kept) -> Self {
         Self {
             here: app.metrics.comes(what),
             address,
+            who,
         }
     }
 
@@ -29,7 +32,7 @@ impl Listed {
             Opened::WebSocket | Opened::Sse | Opened::SocketIo
         );
         if let (End::Refused(refusal), true) = (end, streams) {
-            self.here.refused(refusal);
+            self.here.refused(refusal.code, self.who.tell_soon(refusal));
         }
     }
 

@@ -20,6 +20,7 @@ use super::rest::{Alarm, Next, Resting};
 use super::stream::{Stream, linger, with_scratch};
 use crate::answer::{Dress, raw_problem};
 use crate::app::{App, Peer};
+use crate::refused::Kept;
 
 /// Bytes that a peer may send on an event stream, where nothing is expected.
 const IGNORED: usize = 64 * 1024;
@@ -71,6 +72,8 @@ pub(super) struct AfterPoll {
     pub(super) back: Option<&'static Back>,
     /// Once it has rested.
     pub(super) alarm: Option<Alarm>,
+    /// Who is refused, should the poll be.
+    pub(super) who: Kept,
 }
 
 impl Parked {
@@ -176,13 +179,13 @@ fn go_on(resting: Resting, next: Next) -> State {
         }
         (Next::Judged(Judged::Poll(departure), behind), _) => {
             let mut port = Port::new(stream, app.clock.clone(), app.config.debug.force_pull);
-            let Departure { dress, .. } = &*departure;
-            after.dress = dress.clone();
+            let Departure { dress, who, .. } = &*departure;
+            (after.dress, after.who) = (dress.clone(), who.clone());
             after.kept = behind.into();
             match attach(&app, &mut port, *departure) {
                 Ok(subscriber) => Parked::poll(app, peer, port, subscriber, after).0,
                 Err(refusal) => {
-                    app.metrics.refuses(&refusal);
+                    app.refuses_kept(&refusal, &after.who);
                     let words = raw_problem(&refusal, &after.dress);
                     tokio::spawn(refuse(app, peer, port, words));
                     State::Over
@@ -261,7 +264,7 @@ impl Listening {
             }
             (Some(after), end) if !port.has_written() => {
                 let refusal = unanswered(end);
-                app.metrics.refuses(&refusal);
+                app.refuses_kept(&refusal, &after.who);
                 let words = raw_problem(&refusal, &after.dress);
                 tokio::spawn(refuse(app, peer, port, words));
             }

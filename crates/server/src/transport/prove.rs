@@ -6,7 +6,6 @@ use std::future::poll_fn;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use fanwire_core::clock::Clock as _;
@@ -25,6 +24,7 @@ use crate::auth::MAX_TOKEN;
 use crate::limit::Place;
 use crate::metrics::Opened;
 use crate::rates::{Account, Payer};
+use crate::refused::Kept;
 use crate::shutdown::Stage;
 
 /// Bytes of the first message: a token and what stands around it.
@@ -55,6 +55,8 @@ pub(crate) struct Unproven {
     pub(crate) place: Option<Box<Place>>,
     /// As a departure's.
     pub(crate) client: Option<IpAddr>,
+    /// As a departure's.
+    pub(crate) who: Kept,
 }
 
 /// How it ends without having begun.
@@ -63,6 +65,8 @@ enum Ends {
     Gone,
     /// These are its last bytes.
     Says(Vec<u8>),
+    /// So are these, and this is why.
+    Refused(Vec<u8>, Refusal),
 }
 
 impl Ends {
@@ -70,8 +74,19 @@ impl Ends {
         Self::Says(close_frame(Some(code), reason).to_vec())
     }
 
-    fn refused(refusal: &Refusal) -> Self {
-        Self::Says(closing(refusal))
+    /// The same for frames that are none.
+    fn broken(code: CloseCode, reason: &str) -> Self {
+        Self::fault(code, Code::BadRequest, reason)
+    }
+
+    /// The same for what the peer did, by a code of the table of errors.
+    fn fault(code: CloseCode, why: Code, reason: &str) -> Self {
+        let words = close_frame(Some(code), reason).to_vec();
+        Self::Refused(words, Refusal::new(why, reason))
+    }
+
+    fn refused(refusal: Refusal) -> Self {
+        Self::Refused(closing(&refusal), refusal)
     }
 }
 
@@ -94,8 +109,9 @@ async fn run(app: Arc<App>, peer: Arc<Peer>, mut stream: Stream, read: Bytes, un
         tokio::select! {
             known = tokio::time::timeout(app.config.ws.auth_timeout, hears) => match known {
                 Ok(known) => known,
-                Err(_) => Err(Ends::close(
+                Err(_) => Err(Ends::fault(
                     CloseCode::AUTH_TIMEOUT,
+                    Code::RequestTimeout,
                     "no token came in time; send {\"auth\":\"TOKEN\"} first",
                 )),
             },
@@ -118,19 +134,21 @@ async fn run(app: Arc<App>, peer: Arc<Peer>, mut stream: Stream, read: Bytes, un
                 account,
                 place: unproven.place,
                 client: unproven.client,
+                who: unproven.who,
             };
             depart(app, peer, stream, &rest, departure);
         }
         Err(Ends::Gone) => {}
-        Err(Ends::Says(words)) => {
-            let wait = app.config.ws.close_wait;
-            say_last(stream, &words, wait).await;
-            drop(peer);
+        Err(Ends::Says(words)) => say_last(&app, stream, &words).await,
+        Err(Ends::Refused(words, refusal)) => {
+            app.refuses_kept(&refusal, &unproven.who);
+            say_last(&app, stream, &words).await;
         }
     }
 }
 
-async fn say_last(mut stream: Stream, words: &[u8], wait: Duration) {
+async fn say_last(app: &App, mut stream: Stream, words: &[u8]) {
+    let wait = app.config.ws.close_wait;
     let written = tokio::time::timeout(wait, stream.write_all(words)).await;
     if matches!(written, Ok(Ok(()))) {
         linger(stream, wait).await;
@@ -146,16 +164,12 @@ async fn hear(
 ) -> Result<(Permit, Account, Vec<u8>), Ends> {
     write(stream, &unproven.head).await?;
     let (text, rest) = first(stream, read.to_vec()).await?;
-    let refused = |refusal: Refusal| {
-        app.metrics.refuses(&refusal);
-        Ends::refused(&refusal)
-    };
     let Ok(Request::Auth(auth)) = Request::parse(&text) else {
         let refusal = Refusal::new(
             Code::Unauthorized,
             "the first frame is {\"auth\":\"TOKEN\"} where no key or token came with the request",
         );
-        return Err(refused(refusal));
+        return Err(Ends::refused(refusal));
     };
     let asked = app.auth.user(&auth.token, app.now(), &app.metrics).await;
     let permit = asked
@@ -163,7 +177,7 @@ async fn hear(
             app.door
                 .admit(subject, unproven.verb, unproven.keys.clone())
         })
-        .map_err(refused)?;
+        .map_err(Ends::refused)?;
     let account = app.rates.becomes(unproven.account, permit.subject());
     let payer = Payer {
         buckets: &peer.buckets,
@@ -171,7 +185,7 @@ async fn hear(
     };
     app.rates
         .listens(payer, permit.keys(), true, app.clock.now())
-        .map_err(refused)?;
+        .map_err(Ends::refused)?;
     app.metrics.opens(Opened::WebSocket);
     Ok((permit, account, rest))
 }
@@ -191,16 +205,16 @@ async fn first(stream: &mut Stream, mut read: Vec<u8>) -> Result<(Bytes, Vec<u8>
             let decoded = decoder.decode(&mut input);
             taken += before - input.len();
             let event =
-                decoded.map_err(|broken| Ends::close(CloseCode(broken.close_code), broken.why))?;
+                decoded.map_err(|broken| Ends::broken(CloseCode(broken.close_code), broken.why))?;
             if taken > MAX_BEFORE {
                 let reason = "too much came before the token";
-                return Err(Ends::close(CloseCode::POLICY, reason));
+                return Err(Ends::fault(CloseCode::POLICY, Code::TooLarge, reason));
             }
             match event {
                 Some(Event::Text(text)) => return Ok((text, input.to_vec())),
                 Some(Event::Binary(_)) => {
                     let reason = "an envelope socket takes text frames";
-                    return Err(Ends::close(CloseCode::UNSUPPORTED, reason));
+                    return Err(Ends::broken(CloseCode::UNSUPPORTED, reason));
                 }
                 Some(Event::Ping(payload)) => {
                     write(stream, &frame(Opcode::Pong, &payload)).await?;

@@ -24,6 +24,7 @@ use super::stream::{linger, with_scratch};
 use crate::app::{App, Peer};
 use crate::handlers::Visitor;
 use crate::rates::{Account, Payer};
+use crate::refused::Kept;
 
 /// The pings of one read. The first ones are answered one by one, of the rest
 /// only the last (RFC 6455, 5.5.3), so that a flood of them does not become a
@@ -65,6 +66,8 @@ struct Open {
     permit: Permit,
     /// Who pays for what comes.
     account: Account,
+    /// Who is refused, where a frame is.
+    who: Kept,
     envelope: bool,
     decoder: Decoder,
     /// Read, but not decoded yet, because a frame is being seen to.
@@ -113,6 +116,7 @@ impl Socket {
             visitor: Visitor::default(),
             permit,
             account: Account::default(),
+            who: Kept::default(),
             envelope,
             decoder: match deflated {
                 true => decoder.inflating(false),
@@ -131,6 +135,14 @@ impl Socket {
     pub(super) fn charged_to(mut self, account: Account) -> Self {
         if let Some(open) = &mut self.0 {
             open.account = account;
+        }
+        self
+    }
+
+    /// The same, with who is refused where a frame of it is.
+    pub(super) fn told_of(mut self, who: Kept) -> Self {
+        if let Some(open) = &mut self.0 {
+            open.who = who;
         }
         self
     }
@@ -349,7 +361,8 @@ impl Open {
             }
             Err(ref refusal) if !self.envelope => self.end(End::Refused(refusal.clone())),
             Err(ref refusal) => {
-                self.app.metrics.refuses(refusal);
+                let told = self.who.tell_frame(refusal);
+                self.app.metrics.refuses(refusal.code, told);
                 if self.refusals.one_too_many(&self.app) {
                     if refusal.code == Code::RateLimited {
                         // A client that is too fast may come back, and slower.

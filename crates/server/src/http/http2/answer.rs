@@ -51,7 +51,7 @@ pub(super) async fn answer(
         }
         Ok(()) => service::judge(&app, &peer, Duration::ZERO, &head, Sent::Coming(&mut body)).await,
         Err(refusal) => {
-            app.metrics.refuses(&refusal);
+            app.refuses(&refusal, service::who(&app, &peer, &head));
             let mut answer = problem(&refusal);
             Dress::default().put_on(answer.headers_mut());
             Reply::Answer(answer)
@@ -62,7 +62,7 @@ pub(super) async fn answer(
         Reply::Answer(answer) if stream.is_some() && answer.status().is_success() => {
             let sentence = "a WebSocket is opened at /c/CHANNEL";
             let refusal = Refusal::new(Code::BadRequest, sentence);
-            app.metrics.refuses(&refusal);
+            app.refuses(&refusal, service::who(&app, &peer, &head));
             whole(problem(&refusal), bare, progress).await
         }
         Reply::Answer(answer) => {
@@ -227,13 +227,15 @@ async fn stay(
         },
         Purpose::Poll { wait, limit, .. } => {
             let (permit, start) = (departure.permit, departure.start);
-            let listed = Listed::new(app, departure.purpose.opened(), departure.client);
+            let who = departure.who;
+            let opened = departure.purpose.opened();
+            let listed = Listed::new(app, opened, departure.client, who.clone());
             // Held while it waits.
             let _place = departure.place;
             match once::once(app, permit, start, wait, limit, listed).await {
                 Ok(body) => return Stays::Answers(json(body)),
                 Err(refusal) => {
-                    app.metrics.refuses(&refusal);
+                    app.refuses_kept(&refusal, &who);
                     refusal
                 }
             }
@@ -242,10 +244,11 @@ async fn stay(
             let Some(stream) = stream else {
                 return Stays::Answers(problem(&no_websocket()));
             };
+            let who = departure.who.clone();
             let promised = match promise(app.clone(), peer.clone(), departure) {
                 Ok(promised) => opened(promised.link()).await.map(|()| promised),
                 Err(refusal) => {
-                    app.metrics.refuses(&refusal);
+                    app.refuses_kept(&refusal, &who);
                     Err(refusal)
                 }
             };
@@ -295,7 +298,9 @@ async fn events(
 ) -> Result<Response<body::Reply>, Refusal> {
     let link = Link::new(app.clock.clone());
     let chunked = false;
-    let listed = Listed::new(app, departure.purpose.opened(), departure.client);
+    let who = departure.who;
+    let opened_as = departure.purpose.opened();
+    let listed = Listed::new(app, opened_as, departure.client, who.clone());
     let attached = app.hub.attach(Attach {
         permit: departure.permit,
         start: departure.start,
@@ -312,7 +317,7 @@ async fn events(
         shard: None,
     });
     // Refused later, it is counted as any stream that was opened.
-    let subscriber = attached.inspect_err(|refusal| app.metrics.refuses(refusal))?;
+    let subscriber = attached.inspect_err(|refusal| app.refuses_kept(refusal, &who))?;
     opened(&link).await?;
     let body = body::Reply::events(link, subscriber, departure.place, progress.clone());
     let mut response = Response::new(body);

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
+use fanwire_core::error::{Code, Refusal};
 use hyper::server::conn::http2::Builder;
 use hyper::service::service_fn;
 use parking_lot::Mutex;
@@ -30,6 +31,7 @@ use self::line::{Held, Line};
 use self::streams::Streams;
 use super::timer::Tokio;
 use crate::app::{App, Peer};
+use crate::refused::{Via, Who};
 use crate::shutdown::Stage;
 use crate::transport::{Stream, linger};
 
@@ -53,7 +55,7 @@ enum Done {
     /// The peer takes no bytes, or does not answer.
     Cut,
     /// The peer is told why, where that can be said.
-    Calm(&'static str),
+    Calm(Code, &'static str),
 }
 
 /// When something becomes due, and what.
@@ -77,12 +79,15 @@ async fn serve(app: Arc<App>, peer: Arc<Peer>, stream: Stream, read: Bytes, begu
     let Some(line) = Arc::into_inner(line).map(Mutex::into_inner) else {
         return;
     };
+    if let Done::Calm(code, why) = done {
+        app.refuses(&Refusal::new(code, why), Who::new(peer.address, Via::Http));
+    }
     let wait = app.config.ws.close_wait;
     let last = line.last_stream();
     let mut stream = line.into_stream();
     match (done, last) {
         (Done::Ended, _) => linger(stream, wait).await,
-        (Done::Calm(why), Some(last)) => {
+        (Done::Calm(_, why), Some(last)) => {
             tracing::debug!(peer = %peer.address, why, "HTTP/2 connection closed");
             let words = goaway(last, ENHANCE_YOUR_CALM, why);
             let written = tokio::time::timeout(wait, stream.write_all(&words)).await;
@@ -90,7 +95,7 @@ async fn serve(app: Arc<App>, peer: Arc<Peer>, stream: Stream, read: Bytes, begu
                 linger(stream, wait).await;
             }
         }
-        (Done::Calm(_) | Done::Cut, _) => {}
+        (Done::Calm(..) | Done::Cut, _) => {}
     }
 }
 
@@ -139,7 +144,8 @@ async fn under_hyper(app: &Arc<App>, peer: &Arc<Peer>, line: &Arc<Mutex<Line>>) 
             }
             let line = line.lock();
             if line.is_flooded() {
-                return Poll::Ready(Done::Calm("more frames than requests and data need"));
+                let why = "more frames than requests and data need";
+                return Poll::Ready(Done::Calm(Code::RateLimited, why));
             }
             let Some((at, due)) = next(app, peer, &line, &now, leaving) else {
                 return Poll::Pending;
@@ -150,7 +156,10 @@ async fn under_hyper(app: &Arc<App>, peer: &Arc<Peer>, line: &Arc<Mutex<Line>>) 
             }
             std::task::ready!(timer.as_mut().poll(cx));
             match due {
-                Due::Slow => return Poll::Ready(Done::Calm("a frame came too slowly")),
+                Due::Slow => {
+                    let why = "a frame came too slowly";
+                    return Poll::Ready(Done::Calm(Code::RequestTimeout, why));
+                }
                 Due::Stalled | Due::Left => return Poll::Ready(Done::Cut),
                 Due::Leave => {
                     leaving = Some(Instant::now());
