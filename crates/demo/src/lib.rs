@@ -7,20 +7,20 @@
 //! | [`long_polling`] | `/messages` |
 //! | [`events`] | `/events…`, `/broadcast` |
 //! | [`chat`] | Socket.IO at `/` |
+//! | [`dashboard`] | `/dashboard/…` |
 //!
 //! [`pages`] gives each a page and shows its source.
 
 mod chat;
 mod cors;
+mod dashboard;
 mod demo;
 mod events;
-#[cfg_attr(not(test), expect(dead_code))]
 mod log_tail;
 mod long_polling;
 mod one_order;
 mod pages;
 mod problem;
-#[cfg_attr(not(test), expect(dead_code))]
 mod recent;
 mod serve;
 mod time;

@@ -16,6 +16,7 @@ type Demos = &'static [&'static Demo];
 const SHELL: &str = include_str!("assets/shell.html");
 const STYLE: &str = include_str!("assets/style.css");
 const COMMON: &str = include_str!("assets/common.js");
+const CHART: &str = include_str!("assets/chart.js");
 const READING: &str = include_str!("assets/source.js");
 
 /// Scripts and styles from here alone; connections to this server, by any of its
@@ -83,6 +84,7 @@ async fn asset(State(demos): State<Demos>, Path(file): Path<String>) -> Response
     let (kind, text) = match file.as_str() {
         "style.css" => ("text/css", STYLE),
         "common.js" => ("text/javascript", COMMON),
+        "chart.js" => ("text/javascript", CHART),
         "source.js" => ("text/javascript", READING),
         script => {
             let name = script.strip_suffix(".js").unwrap_or_default();

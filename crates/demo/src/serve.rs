@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use fanwire::{Application, Config, Running, Server};
 
+use crate::dashboard::{self, Dashboard};
 use crate::demo::Demo;
 use crate::log_tail::LogTail;
 use crate::timings::Timings;
@@ -16,6 +17,7 @@ const DEMOS: &[&Demo] = &[
     &long_polling::DEMO,
     &events::DEMO,
     &chat::DEMO,
+    &dashboard::DEMO,
 ];
 
 /// The largest message: a photograph or a song in one frame.
@@ -39,13 +41,17 @@ pub struct Options {
 /// An address that cannot be listened on.
 pub async fn start(options: Options) -> Result<Running, Box<dyn std::error::Error + Send + Sync>> {
     let timings = options.timings;
+    let dashboard = Dashboard::new(&timings, options.log.clone());
     let config = config(options);
     let application = chat::serve(Application::new(), timings.absence)?;
     let routes = pages::routes(DEMOS)
         .merge(long_polling::routes(timings.patience))
-        .merge(events::routes(timings));
+        .merge(events::routes(timings))
+        .merge(dashboard.routes());
     let server = Server::new(config)?.application(application).routes(routes);
-    Ok(server.start().await?)
+    let running = server.start().await?;
+    dashboard.measure(running.figures(), timings.figures);
+    Ok(running)
 }
 
 fn config(options: Options) -> Config {

@@ -17,6 +17,14 @@ pub struct Timings {
     /// A WebSocket that is silent for this long is pinged, and cut where it stays silent
     /// for as long again.
     pub ping: Duration,
+    /// Between two states of a job's progress, at least.
+    pub progress: Duration,
+    /// Between two looks at the server's figures.
+    pub figures: Duration,
+    /// Between two movements of the stock market.
+    pub tick: Duration,
+    /// How long a request for stocks waits for one.
+    pub ticker: Duration,
 }
 
 impl Default for Timings {
@@ -28,6 +36,10 @@ impl Default for Timings {
             count: seconds(1),
             absence: seconds(5),
             ping: seconds(30),
+            progress: Duration::from_millis(150),
+            figures: seconds(1),
+            tick: Duration::from_millis(800),
+            ticker: seconds(25),
         }
     }
 }
