@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use fanwire::{Application, Args, ConnectRefusal, Json, Rejected, Socket, Target};
+use fanwire::{Application, Args, Auth, ConnectRefusal, Json, Reason, Rejected, Socket, Target};
 use serde_json::{Value, json};
 
 use crate::engineio::{ended, open_ws, text};
@@ -190,7 +190,7 @@ pub fn application(reasons: &Reasons) -> Application {
 fn handlers(namespace: &mut fanwire::Handlers, reasons: &Reasons) {
     let gone = reasons.clone();
     namespace
-        .on_connect(|socket: Socket, auth| async move {
+        .on_connect(|socket: Socket, auth: Auth| async move {
             if let Some(why) = auth.get::<String>("refuse") {
                 return Err(ConnectRefusal::new(why).with(json!({"code": "told-so"})));
             }
@@ -199,12 +199,12 @@ fn handlers(namespace: &mut fanwire::Handlers, reasons: &Reasons) {
                 None => Ok(()),
             }
         })
-        .on_disconnect(move |_, reason| {
+        .on_disconnect(move |Reason(reason): Reason| {
             let mut all = gone.0.lock().unwrap_or_else(PoisonError::into_inner);
             all.push(reason);
             async {}
         })
-        .on("echo", |_, args: Args| async move { args })
+        .on("echo", |args: Args| async move { args })
         .on("back", |socket: Socket, args: Args| async move {
             socket.emit("back", args).await?;
             Ok::<_, Rejected>(())
@@ -254,7 +254,7 @@ fn handlers(namespace: &mut fanwire::Handlers, reasons: &Reasons) {
             let _ = socket.emit("bye", ()).await;
             socket.disconnect();
         })
-        .on("panic", |_, args: Args| async move {
+        .on("panic", |args: Args| async move {
             assert!(!args.is_empty(), "as was asked for");
         });
 }

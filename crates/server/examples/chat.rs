@@ -14,9 +14,7 @@ pub fn chat(mut config: Config) -> Result<Server, Box<dyn std::error::Error>> {
     };
     config.namespaces.by_name.insert("chat".into(), rules);
     let application = Application::new().namespace("/chat", |chat| {
-        chat.on_connect(async |socket: Socket, _| {
-            socket.join("lobby").map_err(|why| (&why).into())
-        });
+        chat.on_connect(async |socket: Socket| Ok(socket.join("lobby")?));
         chat.on("say", async |socket: Socket, text: String| {
             let said = serde_json::json!({ "by": socket.id().as_str(), "text": text });
             socket.io().to("lobby").emit("said", Json(said)).await?;

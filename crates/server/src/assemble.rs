@@ -175,7 +175,8 @@ impl Server {
     ///
     /// # Errors
     /// An address that cannot be listened on, or a certificate that cannot be
-    /// served, named in the text; a system that gives no randomness.
+    /// served, named in the text; handlers that ask for a state which nobody gave; a
+    /// system that gives no randomness.
     pub async fn start(self) -> io::Result<Running> {
         let config = self.config;
         let tls = Tls::new(&config)?;
@@ -259,6 +260,9 @@ pub(crate) fn app(
         routes,
         on_refused,
     } = parts;
+    let application = application
+        .ready()
+        .map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, why))?;
     let auth = Auth::new(&config)?;
     let core = config.to_core();
     let clock = Arc::new(SystemClock::new());

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use fanwire::{Application, Args, Config, Handlers, Running, Socket};
+use fanwire::{Application, Args, Auth, Config, Handlers, Running, Socket};
 
 fn main() -> ExitCode {
     let port = std::env::args().nth(1).and_then(|port| port.parse().ok());
@@ -47,7 +47,7 @@ async fn serve(port: u16) -> std::io::Result<Running> {
                 let _ = socket.emit("message-back", args).await;
                 None::<Args>
             });
-            root.on("message-with-ack", |_, args: Args| async move { args });
+            root.on("message-with-ack", |args: Args| async move { args });
         })
         .and_then(|all| all.namespace("/custom", shown))
         .map_err(std::io::Error::other)?;
@@ -58,7 +58,7 @@ async fn serve(port: u16) -> std::io::Result<Running> {
 
 /// What was shown comes back.
 fn shown(namespace: &mut Handlers) {
-    namespace.on_connect(|socket: Socket, auth| async move {
+    namespace.on_connect(|socket: Socket, auth: Auth| async move {
         let json: serde_json::Value = auth.parse().unwrap_or_default();
         socket.set(json);
         Ok(())

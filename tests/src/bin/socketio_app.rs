@@ -38,8 +38,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fanwire::config::{ClientEvents, NamedRules};
-use fanwire::{Application, Args, Config, ConnectRefusal, Handlers, Json, Rejected, Running};
-use fanwire::{Socket, Target};
+use fanwire::{Application, Args, Auth, Config, ConnectRefusal, Handlers, Json, Reason};
+use fanwire::{Rejected, Running, Socket, Target};
 use serde_json::json;
 
 /// Why sockets have gone, each with its namespace.
@@ -117,7 +117,7 @@ async fn serve(port: u16) -> std::io::Result<Running> {
 }
 
 fn serve_namespace(namespace: &mut Handlers, reasons: &Reasons) {
-    namespace.on_connect(|socket: Socket, auth| async move {
+    namespace.on_connect(|socket: Socket, auth: Auth| async move {
         if let Some(why) = auth.get::<String>("refuse") {
             return Err(ConnectRefusal::new(why).with(json!({ "code": "told-so" })));
         }
@@ -130,17 +130,17 @@ fn serve_namespace(namespace: &mut Handlers, reasons: &Reasons) {
         }
     });
     let gone = reasons.clone();
-    namespace.on_disconnect(move |socket, reason| {
+    namespace.on_disconnect(move |socket: Socket, Reason(reason): Reason| {
         locked(&gone).push((socket.namespace(), reason.to_owned()));
         async {}
     });
     let gone = reasons.clone();
-    namespace.on("reasons", move |_, ()| {
+    namespace.on("reasons", move || {
         let all: Vec<String> = locked(&gone).iter().map(|one| one.1.clone()).collect();
         async move { Json(all) }
     });
     let gone = reasons.clone();
-    namespace.on("reasons-of", move |_, asked: String| {
+    namespace.on("reasons-of", move |asked: String| {
         let all = locked(&gone).clone();
         let those = all.into_iter().filter(|(namespace, _)| *namespace == asked);
         let those: Vec<String> = those.map(|(_, reason)| reason).collect();
@@ -164,10 +164,10 @@ fn serve_namespace(namespace: &mut Handlers, reasons: &Reasons) {
         "hang-up",
         |socket: Socket, ()| async move { socket.close() },
     );
-    namespace.on("panic", |_, args: Args| async move {
+    namespace.on("panic", |args: Args| async move {
         assert!(!args.is_empty(), "as was asked for");
     });
-    namespace.on("refuse", |_, ()| async {
+    namespace.on("refuse", || async {
         Err::<(), _>(Rejected::new("no", "as was asked for"))
     });
 }
@@ -177,12 +177,12 @@ fn locked(reasons: &Reasons) -> MutexGuard<'_, Vec<(String, String)>> {
 }
 
 fn talk(namespace: &mut Handlers) {
-    namespace.on("echo", |_, args: Args| async move { args });
+    namespace.on("echo", |args: Args| async move { args });
     namespace.on("back", |socket: Socket, args: Args| async move {
         socket.emit("back", args).await?;
         Ok::<_, Rejected>(())
     });
-    namespace.on("silent", |_, ()| async move { None::<Args> });
+    namespace.on("silent", || async move { None::<Args> });
     namespace.on("join", |socket: Socket, room: String| async move {
         socket.join(&room)?;
         Ok::<_, Rejected>(())

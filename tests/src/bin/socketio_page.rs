@@ -8,7 +8,9 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use fanwire::{Application, Args, Config, ConnectRefusal, Handlers, Rejected, Running, Socket};
+use fanwire::{
+    Application, Args, Auth, Config, ConnectRefusal, Handlers, Reason, Rejected, Running, Socket,
+};
 use serde_json::{Map, Value, json};
 
 /// How long clients may take to answer.
@@ -73,7 +75,7 @@ async fn serve(path: &str, origin: &str) -> std::io::Result<Running> {
 }
 
 fn serve_namespace(namespace: &mut Handlers) {
-    namespace.on_connect(|socket: Socket, auth| async move {
+    namespace.on_connect(|socket: Socket, auth: Auth| async move {
         let token: Option<String> = auth.get("token");
         if socket.namespace() == "/guarded" && token.as_deref() != Some(TOKEN) {
             let data = json!({ "code": "token", "retry": [1, 2] });
@@ -92,7 +94,7 @@ fn serve_namespace(namespace: &mut Handlers) {
         let shown = socket.get::<Shown>().map(|shown| shown.0.clone());
         let _ = socket.emit("auth", shown.unwrap_or_default()).await;
     });
-    namespace.on_disconnect(|socket: Socket, reason| async move {
+    namespace.on_disconnect(|socket: Socket, Reason(reason): Reason| async move {
         if let Some(watched) = socket.get::<Watched>() {
             let room = socket.io().to(watched.0.as_str());
             let _ = room.emit("said", ("gone", reason)).await;
@@ -133,14 +135,14 @@ fn talk(namespace: &mut Handlers) {
         socket.emit("message-back", args).await?;
         Ok::<_, Rejected>(())
     });
-    namespace.on("message-with-ack", |_, args: Args| async move { args });
+    namespace.on("message-with-ack", |args: Args| async move { args });
     namespace.on("ask", |socket: Socket, args: Args| async move {
         let answer = socket.emit_with_ack("question", args, PATIENCE).await;
         let answer = answer.map_err(|why| Rejected::new("unanswered", why.to_string()))?;
         socket.emit("answered", answer).await?;
         Ok::<_, Rejected>(())
     });
-    namespace.on("never", |_, ()| async { None::<Args> });
+    namespace.on("never", || async { None::<Args> });
     namespace.on("third-time", |socket: Socket, ()| async move {
         let asked = socket.get::<Asked>()?;
         let times = asked.0.fetch_add(1, Ordering::Relaxed) + 1;

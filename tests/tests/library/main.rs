@@ -4,6 +4,10 @@
 
 mod events;
 mod examples;
+<<<<<<< HEAD
 mod refused;
+=======
+mod extractors;
+>>>>>>> 55a0bc7 (x)
 mod routes;
 mod streams;

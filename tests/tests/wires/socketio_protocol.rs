@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use fanwire::{Application, Args, Handlers, Socket};
+use fanwire::{Application, Args, Auth, Handlers, Socket};
 use fanwire_tests::engineio::{Polling, SEPARATOR, text};
 use fanwire_tests::server::{TestServer, Variant};
 use fanwire_tests::socketio::{Client, PATH};
@@ -33,7 +33,7 @@ once!(
 
 /// What was shown is said back.
 fn shown(namespace: &mut Handlers) {
-    namespace.on_connect(|socket: Socket, auth| async move {
+    namespace.on_connect(|socket: Socket, auth: Auth| async move {
         socket.set(auth.parse::<Value>().unwrap_or_default());
         Ok(())
     });
@@ -52,7 +52,7 @@ async fn serving(variant: Variant, change: impl FnOnce(&mut fanwire::Config)) ->
                 let _ = socket.emit("message-back", args).await;
                 None::<Args>
             });
-            root.on("message-with-ack", |_, args: Args| async move { args });
+            root.on("message-with-ack", |args: Args| async move { args });
         })
         .and_then(|all| all.namespace("/custom", shown))
         .unwrap();

@@ -1,33 +1,31 @@
 //! An application: code for namespaces.
 
 use std::fmt;
-use std::future::Future;
 use std::sync::Arc;
 
 use fanwire_core::key::{InvalidKey, Namespace};
 
-use super::args::Args;
 use super::code::Code;
-use super::convert::{FromArgs, IntoReply, Reply};
+use super::namespace::Handlers;
 use super::pattern::Pattern;
-use super::refusal::{ConnectRefusal, Rejected};
-use super::socket::{Auth, Socket};
+use super::states::{MissingState, States};
 
 /// The code of a server's own.
 ///
 /// ```
-/// use fanwire::{Application, Json, Rejected, Socket};
+/// use fanwire::{Application, Auth, ConnectRefusal, Kept, Rejected, Socket};
+///
+/// struct Name(String);
 ///
 /// let application = Application::new()
 ///     .namespace("/chat", |chat| {
-///         chat.on_connect(|socket: Socket, auth| async move {
+///         chat.on_connect(async |socket: Socket, auth: Auth| {
 ///             let name: String = auth.get("name").ok_or("say your name")?;
-///             socket.set(name);
-///             socket.join("lobby").map_err(|why| (&why).into())
+///             socket.set(Name(name));
+///             Ok(socket.join("lobby")?)
 ///         });
-///         chat.on("say", |socket: Socket, text: String| async move {
-///             let name = socket.get::<String>().ok_or("who are you?")?;
-///             socket.to("lobby").emit("said", (name.as_str(), text)).await?;
+///         chat.on("say", async |socket: Socket, Kept(name): Kept<Name>, text: String| {
+///             socket.to("lobby").emit("said", (name.0.as_str(), text)).await?;
 ///             Ok::<_, Rejected>("sent")
 ///         });
 ///     })
@@ -36,20 +34,8 @@ use super::socket::{Auth, Socket};
 #[derive(Default)]
 pub struct Application {
     namespaces: Vec<(Pattern, Arc<Code>)>,
+    states: States,
 }
-
-/// The handlers of one namespace, for the clients of every transport: an `emit` of
-/// Socket.IO, a frame of a WebSocket at `/c/chat:lobby` (its `event`; `message` where
-/// it is raw) and `POST /c/chat:lobby?event=say`. Who comes by its URL has the right
-/// to publish there, has not been asked about at `on_connect`, is in the channels
-/// that the URL names, and gets what the handler returns as its `$ack` or answer.
-///
-/// Those of one client run one after the other, in
-/// the order in which it sent its events, and are acknowledged in it. One that
-/// panics ends nothing but itself. One that waits keeps this client's next events
-/// waiting, and no other's.
-#[derive(Default)]
-pub struct Handlers(Code);
 
 impl fmt::Debug for Application {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -58,16 +44,20 @@ impl fmt::Debug for Application {
     }
 }
 
-impl fmt::Debug for Handlers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.events.keys()).finish()
-    }
-}
-
 impl Application {
     /// Without any code.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Shares a value with all handlers, which ask for it by [`State`](crate::State),
+    /// whatever the order in which states and namespaces are given. Each gets a clone:
+    /// what is to be one and the same for all stands in an [`Arc`]. One of each type;
+    /// the last one counts.
+    #[must_use]
+    pub fn state<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.states.set(value);
+        self
     }
 
     /// Serves a namespace (`/`, `/chat`), or all whose name begins so (`/room-*`).
@@ -87,6 +77,32 @@ impl Application {
         Ok(self)
     }
 
+    /// The same, as it is served: every handler has what it asks for.
+    ///
+    /// # Errors
+    /// Where one asks for a state that nobody gave.
+    pub(crate) fn ready(mut self) -> Result<Self, MissingState> {
+        let states = Arc::new(std::mem::take(&mut self.states));
+        let mut missing = Vec::new();
+        for (pattern, code) in &mut self.namespaces {
+            // Nobody else has it before it is served.
+            let Some(code) = Arc::get_mut(code) else {
+                continue;
+            };
+            for (handler, needs) in &code.needs {
+                missing.extend(needs.missing(&states).map(|state| {
+                    format!(
+                        "{handler} in {pattern} asks for State<{state}>, which nobody gave: \
+                         give it to Application::state"
+                    )
+                }));
+            }
+            code.states = states.clone();
+        }
+        MissingState::among(&missing)?;
+        Ok(self)
+    }
+
     /// The code of a namespace.
     pub(crate) fn find(&self, namespace: &Namespace) -> Option<Arc<Code>> {
         let exact = |pattern: &Pattern| matches!(pattern, Pattern::Exactly(_));
@@ -103,85 +119,5 @@ impl Application {
     /// What it serves.
     pub(crate) fn patterns(&self) -> impl Iterator<Item = &Pattern> {
         self.namespaces.iter().map(|(pattern, _)| pattern)
-    }
-}
-
-impl Handlers {
-    /// Asked before a client comes in: it may refuse, put the socket into rooms and
-    /// keep things with it. Nothing of the client is heard before it says yes. Asked
-    /// again for a fresh socket where one could not be recovered after all; then
-    /// the first one is gone without a further word.
-    pub fn on_connect<F, Fut>(&mut self, handler: F) -> &mut Self
-    where
-        F: Fn(Socket, Auth) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<(), ConnectRefusal>> + Send + 'static,
-    {
-        self.0.connect = Some(Box::new(move |socket, auth| {
-            Box::pin(handler(socket, auth))
-        }));
-        self
-    }
-
-    /// Called once a client is in; what is emitted here comes right behind its
-    /// `connect`.
-    pub fn on_connected<F, Fut>(&mut self, handler: F) -> &mut Self
-    where
-        F: Fn(Socket) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = ()> + Send + 'static,
-    {
-        self.0.connected = Some(Box::new(move |socket| Box::pin(handler(socket))));
-        self
-    }
-
-    /// Called for an event of this name. Arguments that are not what the handler
-    /// takes are refused as `bad_request`.
-    pub fn on<A, R, F, Fut>(&mut self, event: &str, handler: F) -> &mut Self
-    where
-        A: FromArgs + Send + 'static,
-        R: IntoReply,
-        F: Fn(Socket, A) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = R> + Send + 'static,
-    {
-        let called = move |socket: Socket, args: Args| -> super::code::Doing<Reply> {
-            match A::from_args(args) {
-                Ok(args) => {
-                    let doing = handler(socket, args);
-                    Box::pin(async move { doing.await.into_reply() })
-                }
-                Err(why) => {
-                    let rejected = Rejected::from(why);
-                    Box::pin(std::future::ready(Reply::Rejected(rejected)))
-                }
-            }
-        };
-        self.0.events.insert(event.to_owned(), Box::new(called));
-        self
-    }
-
-    /// Called with name and arguments of every event without a handler of its own.
-    pub fn on_any<R, F, Fut>(&mut self, handler: F) -> &mut Self
-    where
-        R: IntoReply,
-        F: Fn(Socket, String, Args) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = R> + Send + 'static,
-    {
-        self.0.any = Some(Box::new(move |socket, name, args| {
-            let doing = handler(socket, name, args);
-            Box::pin(async move { doing.await.into_reply() })
-        }));
-        self
-    }
-
-    /// Called once for each socket of Socket.IO that was in, with the reason in the words of
-    /// Socket.IO: `transport close`, `ping timeout`, `client namespace disconnect` …
-    pub fn on_disconnect<F, Fut>(&mut self, handler: F) -> &mut Self
-    where
-        F: Fn(Socket, &'static str) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = ()> + Send + 'static,
-    {
-        self.0.disconnect = Some(Box::new(move |socket, reason| {
-            Box::pin(handler(socket, reason))
-        }));
-        self
     }
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 use bytes::Bytes;
 use fanwire_core::message::Body;
@@ -9,6 +10,8 @@ use fanwire_proto::native::args::write_surface;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
+
+use super::convert::FromArg;
 
 /// Binary arguments of one event; stock clients take no more.
 const MAX_BINARY: usize = 10;
@@ -23,10 +26,15 @@ pub struct Args {
     attachments: Vec<Bytes>,
 }
 
-/// Arguments that are not what was asked for, or cannot be sent. The sentence says
-/// why.
+/// Arguments that are not what was asked for, or cannot be sent.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct InvalidArgs(pub Cow<'static, str>);
+pub struct InvalidArgs {
+    /// A sentence that says why.
+    pub why: Cow<'static, str>,
+    /// The place of what is wrong: `args[0].name`; none where nothing is wrong with
+    /// one of them alone.
+    pub at: Option<String>,
+}
 
 /// One argument of any type that serde knows.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -41,15 +49,38 @@ pub struct Builder {
 
 impl fmt::Display for InvalidArgs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.why)?;
+        match &self.at {
+            Some(at) => write!(f, " ({at})"),
+            None => Ok(()),
+        }
     }
 }
 
 impl std::error::Error for InvalidArgs {}
 
 impl InvalidArgs {
-    pub(super) fn new(why: &'static str) -> Self {
-        Self(Cow::Borrowed(why))
+    /// A sentence that says why.
+    pub fn new(why: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            why: why.into(),
+            at: None,
+        }
+    }
+
+    /// The same, with the place of what is wrong. Within an argument
+    /// ([`FromArg`](crate::FromArg)) it is that from the argument on: `.name`, `[3]`.
+    #[must_use]
+    pub fn at(mut self, place: impl Into<String>) -> Self {
+        self.at = Some(place.into());
+        self
+    }
+
+    /// Wrong within the argument of this number.
+    fn in_argument(mut self, number: usize) -> Self {
+        let within = self.at.as_deref().unwrap_or_default();
+        self.at = Some(format!("args[{number}]{within}"));
+        self
     }
 }
 
@@ -128,7 +159,39 @@ impl Args {
     /// # Errors
     /// Where they are of other types, more or fewer.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, InvalidArgs> {
-        serde_json::from_slice(&self.array).map_err(|why| InvalidArgs(Cow::Owned(why.to_string())))
+        serde_json::from_slice(&self.array).map_err(|why| InvalidArgs::new(why.to_string()))
+    }
+
+    /// One argument as a type of yours: `args.read::<String>(0)`.
+    ///
+    /// # Errors
+    /// Where it is missing, or of another type.
+    pub fn read<T: FromArg>(&self, number: usize) -> Result<T, InvalidArgs> {
+        self.read_at(number, self.places().get(number).cloned())
+    }
+
+    /// The same, where it is known where that argument stands.
+    pub(super) fn read_at<T: FromArg>(
+        &self,
+        number: usize,
+        place: Option<Range<usize>>,
+    ) -> Result<T, InvalidArgs> {
+        let value = place.and_then(|place| self.json().get(place));
+        let read = match value {
+            Some(value) => T::read(value, &self.attachments),
+            None => T::missing(),
+        };
+        read.map_err(|why| why.in_argument(number))
+    }
+
+    /// Where each argument stands in the array.
+    pub(super) fn places(&self) -> Vec<Range<usize>> {
+        let begin = self.array.as_ptr().addr();
+        let place = |value: &str| {
+            let at = value.as_ptr().addr() - begin;
+            at..at + value.len()
+        };
+        self.values().into_iter().map(place).collect()
     }
 
     /// What a message carries: one argument, or several.
@@ -220,7 +283,7 @@ impl Builder {
     pub fn json<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), InvalidArgs> {
         self.comma();
         serde_json::to_writer(&mut self.array, value)
-            .map_err(|why| InvalidArgs(Cow::Owned(why.to_string())))
+            .map_err(|why| InvalidArgs::new(why.to_string()))
     }
 
     /// Adds a binary argument.

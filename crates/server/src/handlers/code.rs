@@ -1,51 +1,82 @@
 //! Handlers without their types, and how they are called.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 
 use hashbrown::HashMap;
 
 use super::args::Args;
+use super::context::{Arrival, Call, Departure, Entry};
 use super::convert::Reply;
-use super::refusal::ConnectRefusal;
+use super::handler::{Doing, Handler};
+use super::refusal::{ConnectRefusal, Rejected};
 use super::socket::{Auth, Socket};
+use super::states::{Needs, States};
 
-/// What a handler does.
-pub(super) type Doing<T> = Pin<Box<dyn Future<Output = T> + Send>>;
-pub(super) type OnConnect =
-    Box<dyn Fn(Socket, Auth) -> Doing<Result<(), ConnectRefusal>> + Send + Sync>;
-pub(super) type OnConnected = Box<dyn Fn(Socket) -> Doing<()> + Send + Sync>;
-pub(super) type OnEvent = Box<dyn Fn(Socket, Args) -> Doing<Reply> + Send + Sync>;
-pub(super) type OnAny = Box<dyn Fn(Socket, String, Args) -> Doing<Reply> + Send + Sync>;
-pub(super) type OnDisconnect = Box<dyn Fn(Socket, &'static str) -> Doing<()> + Send + Sync>;
+/// A handler of any parameters.
+pub(super) type Erased<C, T> = Arc<dyn Fn(C) -> Doing<T> + Send + Sync>;
 
 /// The code of one namespace.
 #[derive(Default)]
 pub(crate) struct Code {
-    pub(super) connect: Option<OnConnect>,
-    pub(super) connected: Option<OnConnected>,
-    pub(super) events: HashMap<String, OnEvent>,
-    pub(super) any: Option<OnAny>,
-    pub(super) disconnect: Option<OnDisconnect>,
+    pub(super) states: Arc<States>,
+    pub(super) connect: Vec<Erased<Arrival, Result<(), ConnectRefusal>>>,
+    pub(super) connected: Vec<Erased<Entry, Result<(), Rejected>>>,
+    pub(super) events: HashMap<String, Erased<Call, Reply>>,
+    pub(super) any: Option<Erased<Call, Reply>>,
+    pub(super) disconnect: Vec<Erased<Departure, Result<(), Rejected>>>,
+    /// What each handler asks for, with what it handles.
+    pub(super) needs: Vec<(String, Needs)>,
+}
+
+/// A handler without its types; `done` makes the outcome of what it came to.
+pub(super) fn erased<C, M, T, H: Handler<C, M>>(
+    handler: H,
+    done: fn(Result<H::Output, Rejected>) -> T,
+) -> Erased<C, T>
+where
+    C: 'static,
+    M: 'static,
+    T: 'static,
+{
+    let handler = Arc::new(handler);
+    Arc::new(move |context| {
+        let doing = handler.clone().call(context);
+        Box::pin(async move { done(doing.await) })
+    })
 }
 
 impl Code {
-    /// Whether a client may come in. Code that panics lets nobody in.
+    /// Whether a client may come in: whether all handlers let it, which are asked in
+    /// their order. Code that panics lets nobody in.
     pub(crate) async fn connects(&self, socket: Socket, auth: Auth) -> Result<(), ConnectRefusal> {
-        let Some(handler) = &self.connect else {
-            return Ok(());
-        };
-        caught(async move { handler(socket, auth).await })
-            .await
-            .unwrap_or_else(|Panicked| Err("a fault of the server".into()))
+        for handler in &self.connect {
+            let arrival = Arrival {
+                socket: socket.clone(),
+                states: self.states.clone(),
+                auth: auth.clone(),
+            };
+            caught(async move { handler(arrival).await })
+                .await
+                .unwrap_or_else(|Panicked| Err("a fault of the server".into()))?;
+        }
+        Ok(())
     }
 
     /// It is in.
     pub(crate) async fn connected(&self, socket: Socket) {
-        if let Some(handler) = &self.connected {
-            let _ = caught(async move { handler(socket).await }).await;
+        for handler in &self.connected {
+            let entry = Entry {
+                socket: socket.clone(),
+                states: self.states.clone(),
+            };
+            told(
+                "on_connected",
+                caught(async move { handler(entry).await }).await,
+            );
         }
     }
 
@@ -56,22 +87,33 @@ impl Code {
 
     /// An event came; none where nothing handles it.
     pub(crate) async fn event(&self, socket: Socket, name: String, args: Args) -> Option<Reply> {
-        let reply = match (self.events.get(&name), &self.any) {
-            (Some(handler), _) => caught(async move { handler(socket, args).await }).await,
-            (None, Some(handler)) => caught(async move { handler(socket, name, args).await }).await,
-            (None, None) => return None,
-        };
+        let handler = self.events.get(&name).or(self.any.as_ref())?;
+        let call = Call::new(socket, self.states.clone(), name, args);
+        let reply = caught(async move { handler(call).await }).await;
         Some(reply.unwrap_or_else(|Panicked| {
-            use super::refusal::Rejected;
             Reply::Rejected(Rejected::new("internal", "a fault of the server"))
         }))
     }
 
     /// It has gone.
     pub(crate) async fn disconnected(&self, socket: Socket, reason: &'static str) {
-        if let Some(handler) = &self.disconnect {
-            let _ = caught(async move { handler(socket, reason).await }).await;
+        for handler in &self.disconnect {
+            let departure = Departure {
+                socket: socket.clone(),
+                states: self.states.clone(),
+                reason,
+            };
+            let done = caught(async move { handler(departure).await }).await;
+            told("on_disconnect", done);
         }
+    }
+}
+
+/// Nobody waits for these: who has an interest in why one was not called, looks into
+/// the log.
+fn told(handler: &'static str, done: Result<Result<(), Rejected>, Panicked>) {
+    if let Ok(Err(why)) = done {
+        tracing::debug!(handler, why = %why.message, "not called");
     }
 }
 

@@ -26,23 +26,46 @@ pub trait IntoArgs {
     fn into_args(self) -> Result<Args, InvalidArgs>;
 }
 
-/// What one argument can be read as.
+/// What one argument can be read as: texts, numbers, booleans, [`serde_json::Value`],
+/// [`Bytes`], [`Json`] of anything else, and an `Option` of those, which is none where
+/// the argument is `null` or missing.
+///
+/// ```
+/// use bytes::Bytes;
+/// use fanwire::{FromArg, InvalidArgs};
+///
+/// /// A name of 1 to 20 letters.
+/// struct Name(String);
+///
+/// impl FromArg for Name {
+///     fn read(value: &str, attachments: &[Bytes]) -> Result<Self, InvalidArgs> {
+///         let name = String::read(value, attachments)?;
+///         match name.chars().count() {
+///             1..=20 => Ok(Self(name)),
+///             _ => Err(InvalidArgs::new("a name has 1 to 20 letters")),
+///         }
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be read from an argument of an event",
+    note = "`Json<{Self}>` can, where it is `serde::Deserialize`"
+)]
 pub trait FromArg: Sized {
-    /// Reads one argument.
+    /// Reads one argument: JSON text, in which `{"_placeholder":true,"num":n}` stands
+    /// for the n-th attachment.
     ///
     /// # Errors
     /// Where it is something else.
     fn read(value: &str, attachments: &[Bytes]) -> Result<Self, InvalidArgs>;
-}
 
-/// What all arguments can be read as: [`Args`] as they are, nothing, one, or a
-/// tuple.
-pub trait FromArgs: Sized {
-    /// Reads them.
+    /// What it is where there is no such argument.
     ///
     /// # Errors
-    /// Where they are something else, more or fewer.
-    fn from_args(args: Args) -> Result<Self, InvalidArgs>;
+    /// Where there must be one, as nothing else is said.
+    fn missing() -> Result<Self, InvalidArgs> {
+        Err(InvalidArgs::new("an argument is missing"))
+    }
 }
 
 /// What a handler answers, where the client asked for an acknowledgement.
@@ -57,7 +80,8 @@ pub enum Reply {
 }
 
 /// What a handler may return: nothing, which acknowledges without arguments;
-/// arguments; an `Option`, where `None` acknowledges nothing; a `Result`.
+/// arguments; an `Option`, where `None` acknowledges nothing; a [`Reply`]; a `Result`
+/// of those.
 pub trait IntoReply {
     /// Makes a reply of it.
     fn into_reply(self) -> Reply;
@@ -80,7 +104,20 @@ impl<T: DeserializeOwned> FromArg for Json<T> {
         let parsed = serde_json::from_str(value);
         parsed
             .map(Json)
-            .map_err(|why| InvalidArgs(why.to_string().into()))
+            .map_err(|why| InvalidArgs::new(why.to_string()))
+    }
+}
+
+impl<T: FromArg> FromArg for Option<T> {
+    fn read(value: &str, attachments: &[Bytes]) -> Result<Self, InvalidArgs> {
+        match value {
+            "null" => Ok(None),
+            value => T::read(value, attachments).map(Some),
+        }
+    }
+
+    fn missing() -> Result<Self, InvalidArgs> {
+        Ok(None)
     }
 }
 
@@ -103,11 +140,17 @@ plain!(
     &str,
     String,
     bool,
+    i8,
+    i16,
     i32,
     i64,
+    isize,
+    u8,
+    u16,
     u32,
     u64,
     usize,
+    f32,
     f64,
     serde_json::Value
 );
@@ -124,11 +167,17 @@ macro_rules! readable {
 readable!(
     String,
     bool,
+    i8,
+    i16,
     i32,
     i64,
+    isize,
+    u8,
+    u16,
     u32,
     u64,
     usize,
+    f32,
     f64,
     serde_json::Value
 );
@@ -146,33 +195,17 @@ alone!(
     &str,
     String,
     bool,
+    i8,
+    i16,
     i32,
     i64,
+    isize,
+    u8,
+    u16,
     u32,
     u64,
     usize,
-    f64,
-    serde_json::Value,
-    Bytes
-);
-
-macro_rules! read_alone {
-    ($($type:ty),*) => {$(
-        impl FromArgs for $type {
-            fn from_args(args: Args) -> Result<Self, InvalidArgs> {
-                <($type,)>::from_args(args).map(|(one,)| one)
-            }
-        }
-    )*};
-}
-read_alone!(
-    String,
-    bool,
-    i32,
-    i64,
-    u32,
-    u64,
-    usize,
+    f32,
     f64,
     serde_json::Value,
     Bytes
@@ -184,21 +217,9 @@ impl<T: Serialize> IntoArgs for Json<T> {
     }
 }
 
-impl<T: DeserializeOwned> FromArgs for Json<T> {
-    fn from_args(args: Args) -> Result<Self, InvalidArgs> {
-        <(Self,)>::from_args(args).map(|(one,)| one)
-    }
-}
-
 impl IntoArgs for Args {
     fn into_args(self) -> Result<Args, InvalidArgs> {
         Ok(self)
-    }
-}
-
-impl FromArgs for Args {
-    fn from_args(args: Args) -> Result<Self, InvalidArgs> {
-        Ok(args)
     }
 }
 
@@ -208,16 +229,8 @@ impl IntoArgs for () {
     }
 }
 
-/// Whatever came: a handler that takes nothing is not in the way of a client that
-/// says more.
-impl FromArgs for () {
-    fn from_args(_: Args) -> Result<Self, InvalidArgs> {
-        Ok(())
-    }
-}
-
 macro_rules! tuples {
-    ($count:literal: $($name:ident $at:tt),*) => {
+    ($($name:ident $at:tt),*) => {
         impl<$($name: IntoArg),*> IntoArgs for ($($name,)*) {
             fn into_args(self) -> Result<Args, InvalidArgs> {
                 let mut builder = Builder::new();
@@ -225,23 +238,28 @@ macro_rules! tuples {
                 Ok(builder.finish())
             }
         }
-
-        impl<$($name: FromArg),*> FromArgs for ($($name,)*) {
-            fn from_args(args: Args) -> Result<Self, InvalidArgs> {
-                let values = args.values();
-                if values.len() != $count {
-                    let why = concat!("the event takes ", $count, " arguments");
-                    return Err(InvalidArgs::new(why));
-                }
-                Ok(($($name::read(values[$at], args.attachments())?,)*))
-            }
-        }
     };
 }
-tuples!(1: A 0);
-tuples!(2: A 0, B 1);
-tuples!(3: A 0, B 1, C 2);
-tuples!(4: A 0, B 1, C 2, D 3);
+tuples!(A 0);
+tuples!(A 0, B 1);
+tuples!(A 0, B 1, C 2);
+tuples!(A 0, B 1, C 2, D 3);
+tuples!(A 0, B 1, C 2, D 3, E 4);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7);
+
+impl IntoReply for Reply {
+    fn into_reply(self) -> Reply {
+        self
+    }
+}
+
+impl<E: Into<Rejected>> IntoReply for Result<Reply, E> {
+    fn into_reply(self) -> Reply {
+        self.unwrap_or_else(|why| Reply::Rejected(why.into()))
+    }
+}
 
 impl<T: IntoArgs> IntoReply for T {
     fn into_reply(self) -> Reply {
@@ -277,14 +295,24 @@ mod tests {
         let bytes = Bytes::from_static(b"\x01");
         let args = ("a", 7u32, bytes.clone()).into_args().unwrap();
         assert_eq!(args.json(), r#"["a",7,{"_placeholder":true,"num":0}]"#);
-        let back = <(String, u32, Bytes)>::from_args(args.clone()).unwrap();
-        assert_eq!(back, ("a".to_owned(), 7, bytes));
-        assert!(<(String, u32)>::from_args(args.clone()).is_err());
-        assert!(<(u32, u32, Bytes)>::from_args(args).is_err());
+        assert_eq!(args.read(0), Ok("a".to_owned()));
+        assert_eq!((args.read(1), args.read(2)), (Ok(7), Ok(bytes)));
         assert_eq!(().into_args().unwrap().json(), "[]");
         let list = Json(vec![1, 2]).into_args().unwrap();
         assert_eq!(list.json(), "[[1,2]]");
-        assert_eq!(Json::<Vec<u8>>::from_args(list).unwrap().0, [1, 2]);
+        assert_eq!(list.read(0), Ok(Json(vec![1, 2])));
+    }
+
+    #[test]
+    fn what_is_missing_is_none_where_that_may_be_and_else_has_its_place() {
+        let args = (7, Json(None::<u32>)).into_args().unwrap();
+        let read = |number| args.read::<Option<u32>>(number);
+        assert_eq!(
+            (read(0), read(1), read(2)),
+            (Ok(Some(7)), Ok(None), Ok(None))
+        );
+        let why = args.read::<String>(2).unwrap_err();
+        assert_eq!(why.at.as_deref(), Some("args[2]"));
     }
 
     #[test]

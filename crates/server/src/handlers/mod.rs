@@ -2,31 +2,42 @@
 //! it. Nothing here knows how a connection is written; [`Link`] does, which whoever
 //! serves the transport brings along.
 //!
-//! Read in this order: [`Application`] is built of [`Handlers`], one per namespace;
-//! they are called with a [`Socket`] and [`Args`]; [`Emit`] says who hears what is
-//! sent; [`Io`] is a namespace as a whole.
+//! Read in this order: [`Application`] is built of [`Handlers`], one per namespace; a
+//! [`Handler`] is a function, called at a moment ([`Context`]) with what its parameters
+//! [`Extract`] from it: a [`Socket`], [`Args`] and what else there is; [`Emit`] says who
+//! hears what is sent; [`Io`] is a namespace as a whole.
 
 mod acks;
 mod application;
 mod args;
 mod code;
+mod context;
 mod convert;
 mod emit;
+mod extract;
+mod handler;
 mod io;
+mod namespace;
 mod pattern;
 mod refusal;
 mod rooms;
 mod socket;
 mod space;
+mod states;
 mod visitor;
 
-pub use application::{Application, Handlers};
+pub use application::Application;
 pub use args::{Args, InvalidArgs, Json};
-pub use convert::{FromArg, FromArgs, IntoArg, IntoArgs, IntoReply, Reply};
+pub use context::{Arrival, Call, Context, Departure, Entry};
+pub use convert::{FromArg, IntoArg, IntoArgs, IntoReply, Reply};
 pub use emit::{Answers, Emit, Target};
+pub use extract::{EventName, Extract, Kept, Reason, State};
+pub use handler::Handler;
 pub use io::Io;
+pub use namespace::Handlers;
 pub use refusal::{AckError, ConnectRefusal, Rejected};
 pub use socket::{Auth, Handshake, Socket};
+pub use states::Needs;
 
 pub(crate) use code::caught;
 pub(crate) use rooms::rooms;

@@ -1,5 +1,7 @@
 //! Which namespaces are meant.
 
+use std::fmt;
+
 use fanwire_core::key::{InvalidKey, Namespace};
 
 /// One namespace, or all whose name begins so.
@@ -33,6 +35,15 @@ impl Pattern {
             Self::Prefix(prefix) => {
                 !namespace.is_root() && namespace.as_str().starts_with(&**prefix)
             }
+        }
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exactly(namespace) => write!(f, "/{}", namespace.as_str()),
+            Self::Prefix(prefix) => write!(f, "/{prefix}*"),
         }
     }
 }

@@ -17,7 +17,7 @@ pub struct ConnectRefusal {
 }
 
 /// Why an event was refused: `{"code","message"}`, with `retry_in` (milliseconds)
-/// where it is known when to come back.
+/// where it is known when to come back, and `at` where it is one thing that is wrong.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Rejected {
     /// A word for programs.
@@ -26,6 +26,8 @@ pub struct Rejected {
     pub message: String,
     /// Milliseconds after which the same may succeed.
     pub retry_in: Option<u64>,
+    /// The place of what is wrong: `args[0].name`.
+    pub at: Option<String>,
 }
 
 /// Why there is no acknowledgement.
@@ -76,14 +78,41 @@ impl From<&str> for ConnectRefusal {
     }
 }
 
+impl From<String> for ConnectRefusal {
+    fn from(message: String) -> Self {
+        Self::new(message)
+    }
+}
+
 /// What the door says; the code stands in `data.code`.
 impl From<&Refusal> for ConnectRefusal {
     fn from(refusal: &Refusal) -> Self {
-        let mut data = serde_json::json!({ "code": refusal.code.as_str() });
-        if let Some(wait) = refusal.retry_in {
-            data["retry_in"] = ms(wait).into();
+        refusal.clone().into()
+    }
+}
+
+/// What the door says; the code stands in `data.code`.
+impl From<Refusal> for ConnectRefusal {
+    fn from(refusal: Refusal) -> Self {
+        Rejected::from(refusal).into()
+    }
+}
+
+/// All but the sentence stands in `data`.
+impl From<Rejected> for ConnectRefusal {
+    fn from(why: Rejected) -> Self {
+        let mut data = why.to_json();
+        if let Some(members) = data.as_object_mut() {
+            members.remove("message");
         }
-        Self::new(refusal.detail.clone()).with(data)
+        Self::new(why.message).with(data)
+    }
+}
+
+/// As an event with such arguments would be refused.
+impl From<InvalidArgs> for ConnectRefusal {
+    fn from(why: InvalidArgs) -> Self {
+        Rejected::from(why).into()
     }
 }
 
@@ -94,7 +123,28 @@ impl Rejected {
             code: code.into(),
             message: message.into(),
             retry_in: None,
+            at: None,
         }
+    }
+
+    /// The same, with the place of what is wrong, as arguments of a wrong type have it.
+    ///
+    /// ```
+    /// use fanwire::Rejected;
+    ///
+    /// let why = Rejected::new("bad_request", "you know this already").at("args[0].to");
+    /// ```
+    #[must_use]
+    pub fn at(mut self, place: impl Into<String>) -> Self {
+        self.at = Some(place.into());
+        self
+    }
+
+    /// The same, with the time after which it may succeed.
+    #[must_use]
+    pub fn after(mut self, wait: std::time::Duration) -> Self {
+        self.retry_in = Some(ms(wait));
+        self
     }
 
     /// The row of the table of errors that its code names; none for a word of the
@@ -113,6 +163,9 @@ impl Rejected {
         if let Some(wait) = self.retry_in {
             json["retry_in"] = wait.into();
         }
+        if let Some(at) = &self.at {
+            json["at"] = at.as_str().into();
+        }
         json
     }
 }
@@ -123,13 +176,23 @@ impl From<Refusal> for Rejected {
             code: refusal.code.as_str().to_owned(),
             retry_in: refusal.retry_in.map(ms),
             message: refusal.detail,
+            at: None,
         }
     }
 }
 
 impl From<InvalidArgs> for Rejected {
     fn from(why: InvalidArgs) -> Self {
-        Self::new("bad_request", why.to_string())
+        Self {
+            at: why.at,
+            ..Self::new("bad_request", why.why)
+        }
+    }
+}
+
+impl From<String> for Rejected {
+    fn from(message: String) -> Self {
+        Self::new("refused", message)
     }
 }
 

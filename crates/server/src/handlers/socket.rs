@@ -31,7 +31,8 @@ use super::space::{Space, draft, named};
 pub struct Socket(Arc<Inner>);
 
 /// What a client showed as it came in: an object, never kept.
-pub struct Auth(Option<String>);
+#[derive(Clone)]
+pub struct Auth(Option<Arc<str>>);
 
 /// The request by which a client came.
 #[derive(Clone, Debug)]
@@ -510,7 +511,7 @@ impl fmt::Debug for Socket {
 
 impl Auth {
     pub(crate) fn new(json: Option<String>) -> Self {
-        Self(json)
+        Self(json.map(Arc::from))
     }
 
     /// The object as JSON text; `{}` where the client showed nothing.

@@ -13,7 +13,7 @@ use fanwire_core::policy::Verb;
 use super::conversation::Conversation;
 use super::joined::{Joined, Member};
 use super::units;
-use crate::handlers::{Args, FromArgs as _, Link as _, Rejected, Reply};
+use crate::handlers::{Args, Link as _, Rejected, Reply};
 use crate::rates::Payer;
 
 impl Conversation {
@@ -75,7 +75,7 @@ impl Conversation {
 
     /// Without code a client says itself which rooms it wants to be in.
     fn moves(&self, member: &Member, subscribe: bool, args: Args) -> Result<(), Rejected> {
-        let room = String::from_args(args)?;
+        let room: String = args.read(0)?;
         let name = Name::new(&room)
             .map_err(|why| Refusal::new(ErrorCode::InvalidChannel, why.to_string()))?;
         let joined = &member.joined;

@@ -1,0 +1,154 @@
+//! The handlers of a namespace.
+
+use std::fmt;
+
+use super::code::{Code, erased};
+use super::context::{Arrival, Call, Departure, Entry};
+use super::convert::{IntoReply, Reply};
+use super::handler::Handler;
+use super::refusal::ConnectRefusal;
+use super::states::Needs;
+
+/// The handlers of one namespace, for the clients of every transport: an `emit` of
+/// Socket.IO, a frame of a WebSocket at `/c/chat:lobby` (its `event`; `message` where
+/// it is raw) and `POST /c/chat:lobby?event=say`. Who comes by its URL has the right
+/// to publish there, has not been asked about at `on_connect`, is in the channels
+/// that the URL names, and gets what the handler returns as its `$ack` or answer.
+///
+/// A [handler](Handler) is an async function whose parameters say what it asks for.
+/// Those of one client run one after the other, in
+/// the order in which it sent its events, and are acknowledged in it. One that
+/// panics ends nothing but itself. One that waits keeps this client's next events
+/// waiting, and no other's.
+#[derive(Default)]
+pub struct Handlers(pub(super) Code);
+
+impl fmt::Debug for Handlers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.events.keys()).finish()
+    }
+}
+
+impl Handlers {
+    /// Asked before a client comes in: it may refuse, put the socket into rooms and
+    /// keep things with it. Nothing of the client is heard before it says yes. Asked
+    /// again for a fresh socket where one could not be recovered after all; then
+    /// the first one is gone without a further word.
+    ///
+    /// Several are asked in the order in which they were given, until one refuses.
+    ///
+    /// ```
+    /// # fanwire::Application::new().namespace("/", |root| {
+    /// use fanwire::{Auth, ConnectRefusal, Socket};
+    ///
+    /// root.on_connect(async |auth: Auth| match auth.get::<String>("word").as_deref() {
+    ///     Some("please") => Ok(()),
+    ///     _ => Err(ConnectRefusal::new("say the word").with(serde_json::json!({ "tries": 1 }))),
+    /// });
+    /// root.on_connect(async |socket: Socket| Ok(socket.join("lobby")?));
+    /// # }).unwrap();
+    /// ```
+    pub fn on_connect<M, H>(&mut self, handler: H) -> &mut Self
+    where
+        M: 'static,
+        H: Handler<Arrival, M, Output = Result<(), ConnectRefusal>>,
+    {
+        self.needs("on_connect".to_owned(), H::needs);
+        let done = |done: Result<Result<(), ConnectRefusal>, _>| done?;
+        self.0.connect.push(erased(handler, done));
+        self
+    }
+
+    /// Called once a client is in; what is emitted here comes right behind its
+    /// `connect`. Several are called in their order.
+    pub fn on_connected<M, H>(&mut self, handler: H) -> &mut Self
+    where
+        M: 'static,
+        H: Handler<Entry, M, Output = ()>,
+    {
+        self.needs("on_connected".to_owned(), H::needs);
+        self.0.connected.push(erased(handler, |done| done));
+        self
+    }
+
+    /// Called for an event of this name; of two for one name the last one counts.
+    ///
+    /// Its parameters take the event's arguments in their order: the first of an
+    /// argument's type takes the first, and so on; a tuple takes as many as it has.
+    /// Too few, or others, are refused as `bad_request` with the place of the one that is
+    /// wrong (`args[1].name`). More than are taken are left aside, as Socket.IO servers
+    /// do: a client that says more than it did last year is not locked out. Who minds
+    /// asks for [`Args`](crate::Args).
+    pub fn on<M, H>(&mut self, event: &str, handler: H) -> &mut Self
+    where
+        M: 'static,
+        H: Handler<Call, M>,
+        H::Output: IntoReply,
+    {
+        self.needs(format!("on({event:?})"), H::needs);
+        let handler = erased(handler, replied);
+        self.0.events.insert(event.to_owned(), handler);
+        self
+    }
+
+    /// Called for every event without a handler of its own, which is told apart by
+    /// [`EventName`](crate::EventName). The last one counts.
+    ///
+    /// ```
+    /// # fanwire::Application::new().namespace("/", |root| {
+    /// use fanwire::{Args, EventName, Rejected, Socket};
+    ///
+    /// root.on_any(async |socket: Socket, EventName(name): EventName, args: Args| {
+    ///     socket.broadcast().emit(&name, args).await.map_err(Rejected::from)
+    /// });
+    /// # }).unwrap();
+    /// ```
+    pub fn on_any<M, H>(&mut self, handler: H) -> &mut Self
+    where
+        M: 'static,
+        H: Handler<Call, M>,
+        H::Output: IntoReply,
+    {
+        self.needs("on_any".to_owned(), H::needs);
+        self.0.any = Some(erased(handler, replied));
+        self
+    }
+
+    /// Called once for each socket of Socket.IO that was in, with the
+    /// [`Reason`](crate::Reason) as one may ask for it. Several are called in their
+    /// order.
+    ///
+    /// ```
+    /// # fanwire::Application::new().namespace("/", |root| {
+    /// use fanwire::{Io, Kept, Reason};
+    ///
+    /// // Not called for who never said a name.
+    /// root.on_disconnect(async |io: Io, name: Kept<String>, Reason(reason): Reason| {
+    ///     // Nobody is to be told where this fails.
+    ///     let _ = io.emit("left", (name.as_str(), reason)).await;
+    /// });
+    /// # }).unwrap();
+    /// ```
+    pub fn on_disconnect<M, H>(&mut self, handler: H) -> &mut Self
+    where
+        M: 'static,
+        H: Handler<Departure, M, Output = ()>,
+    {
+        self.needs("on_disconnect".to_owned(), H::needs);
+        self.0.disconnect.push(erased(handler, |done| done));
+        self
+    }
+
+    fn needs(&mut self, handler: String, ask: fn(&mut Needs)) {
+        let mut needs = Needs::default();
+        ask(&mut needs);
+        self.0.needs.push((handler, needs));
+    }
+}
+
+fn replied<T: IntoReply>(done: Result<T, super::refusal::Rejected>) -> Reply {
+    match done {
+        Ok(value) => value.into_reply(),
+        Err(why) => Reply::Rejected(why),
+    }
+}
