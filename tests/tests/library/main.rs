@@ -4,10 +4,7 @@
 
 mod events;
 mod examples;
-<<<<<<< HEAD
-mod refused;
-=======
 mod extractors;
->>>>>>> 55a0bc7 (x)
+mod refused;
 mod routes;
 mod streams;
