@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fanwire::config::{NamedRules, Network, Rooms, Secret};
-use fanwire::{Application, Code, Config, ConnectRefusal, Refused, Running, Socket, Via};
+use fanwire::{Application, Auth, Code, Config, ConnectRefusal, Refused, Running, Via};
 use fanwire_tests::http::{self, Http};
 use fanwire_tests::said::Said;
 use fanwire_tests::socketio::Client;
@@ -106,7 +106,7 @@ impl Watched {
 fn application() -> Application {
     Application::new()
         .namespace("/vip", |vip| {
-            vip.on_connect(|_: Socket, auth| async move {
+            vip.on_connect(|auth: Auth| async move {
                 match auth.get::<Value>("name") {
                     Some(_) => Ok(()),
                     None => Err(ConnectRefusal::new("members only").with(json!({"level": 3}))),
