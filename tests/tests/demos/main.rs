@@ -1,0 +1,7 @@
+//! The servers of `fanwire demo`, over real sockets, with short times.
+#![allow(clippy::unwrap_used)]
+
+mod chat;
+mod demos;
+mod events;
+mod long_polling;
