@@ -17,6 +17,7 @@ const SHELL: &str = include_str!("assets/shell.html");
 const STYLE: &str = include_str!("assets/style.css");
 const COMMON: &str = include_str!("assets/common.js");
 const CHART: &str = include_str!("assets/chart.js");
+const FRONT: &str = include_str!("assets/index.js");
 const READING: &str = include_str!("assets/source.js");
 
 /// Scripts and styles from here alone; connections to this server, by any of its
@@ -28,7 +29,10 @@ const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; img-src '
 /// `/`, `/demo/…`, `/source/…` and `/assets/…`.
 pub(crate) fn routes(demos: Demos) -> Router {
     Router::new()
-        .route("/", get(async move || page("Fanwire", &index(demos), None)))
+        .route(
+            "/",
+            get(async move || page("Fanwire", &index(demos), Some("index"))),
+        )
         .route("/demo/{name}", get(demo))
         .route("/source/{name}/{file}", get(source))
         .route("/assets/{file}", get(asset))
@@ -85,6 +89,7 @@ async fn asset(State(demos): State<Demos>, Path(file): Path<String>) -> Response
         "style.css" => ("text/css", STYLE),
         "common.js" => ("text/javascript", COMMON),
         "chart.js" => ("text/javascript", CHART),
+        "index.js" => ("text/javascript", FRONT),
         "source.js" => ("text/javascript", READING),
         script => {
             let name = script.strip_suffix(".js").unwrap_or_default();
