@@ -15,7 +15,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanwire::{Application, Handlers, Json, Rejected, Socket, SocketId};
+use fanwire::{
+    Application, Call, Extract, Io, Json, Needs, Reason, Rejected, Socket, SocketId, State,
+};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use tokio::task::AbortHandle;
@@ -56,12 +58,13 @@ struct User {
     leaving: Option<AbortHandle>,
 }
 
-/// Kept with the socket: the key of its user. It is there again when a client comes back.
+/// Kept with the socket: the key of its user. It is there again when its client comes
+/// back.
 struct Registered(String);
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Came<'a> {
+struct Count<'a> {
     username: &'a str,
     total_users: usize,
 }
@@ -80,6 +83,9 @@ struct Whisper {
 }
 
 /// Adds the chat to the namespace `/`.
+///
+/// # Errors
+/// None: the namespace's name is good.
 pub(crate) fn serve(
     application: Application,
     absence: Duration,
@@ -88,168 +94,152 @@ pub(crate) fn serve(
         users: Mutex::default(),
         absence,
     });
-    Ok(application.namespace("/", |chat| handlers(chat, &room))?)
-}
-
-fn handlers(chat: &mut Handlers, room: &Arc<Room>) {
-    let here = room.clone();
-    chat.on("register", move |socket: Socket, name: String| {
-        let room = here.clone();
-        async move { room.register(&socket, name.trim()).await }
-    });
-    let here = room.clone();
-    chat.on("chat-message", move |socket: Socket, text: String| {
-        let room = here.clone();
-        async move { room.say(&socket, &text).await }
-    });
-    for (event, told) in [
-        ("typing", "user-typing"),
-        ("stop-typing", "user-stop-typing"),
-    ] {
-        let here = room.clone();
-        chat.on(event, move |socket: Socket, ()| {
-            let room = here.clone();
-            async move {
-                let name = room.name_of(&socket).await?;
-                socket.broadcast().emit(told, name).await?;
-                Ok::<_, Rejected>(())
-            }
+    let application = application.state(room).namespace("/", |chat| {
+        chat.on("register", register);
+        chat.on("chat-message", say);
+        chat.on("typing", async |socket: Socket, Me(name): Me| {
+            socket.broadcast().emit("user-typing", name).await
         });
-    }
-    let here = room.clone();
-    chat.on(
-        "private-message",
-        move |socket: Socket, whisper: Json<Whisper>| {
-            let room = here.clone();
-            async move { room.whisper(&socket, whisper.0).await }
-        },
-    );
-    let here = room.clone();
-    chat.on_connected(move |socket: Socket| {
-        let room = here.clone();
-        async move { room.comes_back(&socket).await }
-    });
-    let here = room.clone();
-    chat.on_disconnect(move |socket: Socket, reason: &'static str| {
-        let room = here.clone();
-        async move { room.goes(socket, reason).await }
-    });
+        chat.on("stop-typing", async |socket: Socket, Me(name): Me| {
+            socket.broadcast().emit("user-stop-typing", name).await
+        });
+        chat.on("private-message", whisper);
+        chat.on_connected(comes_back);
+        chat.on_disconnect(goes);
+    })?;
+    Ok(application)
 }
 
-impl Room {
-    /// Answers with the names of all who are here.
-    async fn register(&self, socket: &Socket, name: &str) -> Result<Json<Vec<String>>, Rejected> {
-        let fits = (1..=LONGEST_NAME).contains(&name.chars().count());
-        if !fits || name.chars().any(char::is_control) {
-            let why = format!("a name has 1 to {LONGEST_NAME} characters");
-            return Err(Rejected::new("invalid_name", why));
+/// Answers with the names of all who are here.
+async fn register(
+    State(room): State<Arc<Room>>,
+    socket: Socket,
+    name: String,
+) -> Result<Json<Vec<String>>, Rejected> {
+    let name = name.trim();
+    let fits = (1..=LONGEST_NAME).contains(&name.chars().count());
+    if !fits || name.chars().any(char::is_control) {
+        let why = format!("a name has 1 to {LONGEST_NAME} characters");
+        return Err(Rejected::new("invalid_name", why));
+    }
+    // Whoever sends an event without Socket.IO, with a POST, is not here to stay.
+    if socket.transport().is_none() {
+        let why = "the chat is for clients of Socket.IO";
+        return Err(Rejected::new("forbidden", why));
+    }
+    // Held while it is told: everyone hears of people in the order in which they count.
+    let mut users = room.users.lock().await;
+    if let Some(user) = of(&users, &socket) {
+        return match user.name == name {
+            true => Ok(Json(names(&users))),
+            false => Err(Rejected::new("registered", "you have a name already")),
+        };
+    }
+    let key = name.to_lowercase();
+    match users.get(&key) {
+        // One who is away loses the name to one who is here.
+        Some(user) if user.leaving.is_some() => {
+            let away = users.remove(&key);
+            left(&users, away, &socket.io()).await;
         }
-        // Whoever sends an event without Socket.IO, with a POST, is not here to stay.
-        if socket.transport().is_none() {
-            return Err(Rejected::new(
-                "forbidden",
-                "the chat is for clients of Socket.IO",
-            ));
-        }
-        // Held while it is told: everyone hears of people in the order in which they count.
-        let mut users = self.users.lock().await;
-        let key = name.to_lowercase();
-        if let Some(user) = of(&users, socket) {
-            return match user.name == name {
-                true => Ok(Json(names(&users))),
-                false => Err(Rejected::new("registered", "you have a name already")),
-            };
-        }
-        if users.len() >= MOST {
+        Some(_) => return Err(Rejected::new("taken", "somebody has that name already")),
+        None if users.len() >= MOST => {
             return Err(Rejected::new("full", "too many people are here"));
         }
-        match users.get(&key) {
-            // One who is away loses the name to one who is here.
-            Some(user) if user.leaving.is_some() => {
-                let away = users.remove(&key);
-                left(&users, away, socket).await;
-            }
-            Some(_) => return Err(Rejected::new("taken", "somebody has that name already")),
-            None => {}
-        }
-        let user = User {
-            name: name.to_owned(),
-            socket: socket.id().clone(),
-            leaving: None,
-        };
-        users.insert(key.clone(), user);
-        socket.set(Registered(key));
-        let came = Came {
-            username: name,
-            total_users: users.len(),
-        };
-        socket.io().emit("user-joined", Json(came)).await?;
-        Ok(Json(names(&users)))
+        None => {}
+    }
+    let user = User {
+        name: name.to_owned(),
+        socket: socket.id().clone(),
+        leaving: None,
+    };
+    users.insert(key.clone(), user);
+    socket.set(Registered(key));
+    let came = Count {
+        username: name,
+        total_users: users.len(),
+    };
+    socket.io().emit("user-joined", Json(came)).await?;
+    Ok(Json(names(&users)))
+}
+
+async fn say(Me(username): Me, io: Io, text: String) -> Result<(), Rejected> {
+    let said = Said {
+        username: &username,
+        message: checked(&text)?,
+        timestamp: now_iso(),
+    };
+    Ok(io.emit("chat-message", Json(said)).await?)
+}
+
+async fn whisper(
+    State(room): State<Arc<Room>>,
+    Me(from): Me,
+    io: Io,
+    Json(Whisper { to, message }): Json<Whisper>,
+) -> Result<(), Rejected> {
+    let message = checked(&message)?;
+    let to = {
+        let users = room.users.lock().await;
+        let user = users.get(&to.trim().to_lowercase());
+        user.map(|user| user.socket.clone())
+    };
+    let to = to.ok_or_else(|| Rejected::new("unknown_user", "nobody here has that name"))?;
+    let told = serde_json::json!({ "from": from, "message": message });
+    Ok(io.to(to).emit("private-message", told).await?)
+}
+
+/// A client is in. One that was away is a user still: it has its socket's id again.
+async fn comes_back(State(room): State<Arc<Room>>, socket: Socket) {
+    let mut users = room.users.lock().await;
+    let user = key_of(&users, &socket).and_then(|key| users.get_mut(&key));
+    if let Some(leaving) = user.and_then(|user| user.leaving.take()) {
+        leaving.abort();
+    }
+}
+
+/// A connection is gone. Who said so has left; who did not may come back.
+async fn goes(State(room): State<Arc<Room>>, socket: Socket, Reason(reason): Reason) {
+    let mut users = room.users.lock().await;
+    let Some(key) = key_of(&users, &socket) else {
+        return;
+    };
+    let io = socket.io();
+    // Back already, on another connection.
+    if io.socket(socket.id()).is_some() {
+        return;
+    }
+    if reason.ends_with("namespace disconnect") {
+        let user = users.remove(&key);
+        return left(&users, user, &io).await;
+    }
+    let later = room.clone();
+    let leaving = tokio::spawn(async move {
+        tokio::time::sleep(later.absence).await;
+        let mut users = later.users.lock().await;
+        let away = key_of(&users, &socket).and_then(|key| users.remove(&key));
+        left(&users, away, &io).await;
+    });
+    if let Some(user) = users.get_mut(&key) {
+        user.leaving = Some(leaving.abort_handle());
+    }
+}
+
+/// The name of whoever sent an event: a parameter of handlers for those who have one.
+struct Me(String);
+
+impl Extract<Call> for Me {
+    async fn extract(from: &mut Call) -> Result<Self, Rejected> {
+        let State(room) = State::<Arc<Room>>::extract(from).await?;
+        let users = room.users.lock().await;
+        let name = of(&users, from.socket()).map(|user| user.name.clone());
+        let why = "say who you are with `register` first";
+        name.map(Self)
+            .ok_or_else(|| Rejected::new("not_registered", why))
     }
 
-    async fn say(&self, socket: &Socket, text: &str) -> Result<(), Rejected> {
-        let username = &self.name_of(socket).await?;
-        let said = Said {
-            username,
-            message: checked(text)?,
-            timestamp: now_iso(),
-        };
-        Ok(socket.io().emit("chat-message", Json(said)).await?)
-    }
-
-    async fn whisper(&self, socket: &Socket, whisper: Whisper) -> Result<(), Rejected> {
-        let from = self.name_of(socket).await?;
-        let message = checked(&whisper.message)?;
-        let to = {
-            let users = self.users.lock().await;
-            let user = users.get(&whisper.to.trim().to_lowercase());
-            user.map(|user| user.socket.clone())
-        };
-        let to = to.ok_or_else(|| Rejected::new("unknown_user", "nobody here has that name"))?;
-        let told = serde_json::json!({ "from": from, "message": message });
-        Ok(socket.io().to(to).emit("private-message", told).await?)
-    }
-
-    async fn name_of(&self, socket: &Socket) -> Result<String, Rejected> {
-        let users = self.users.lock().await;
-        let user = of(&users, socket).map(|user| user.name.clone());
-        user.ok_or_else(|| Rejected::new("not_registered", "say who you are with `register` first"))
-    }
-
-    /// A client is in. One that was away is a user still: it has its socket's id again.
-    async fn comes_back(&self, socket: &Socket) {
-        let mut users = self.users.lock().await;
-        let user = key_of(&users, socket).and_then(|key| users.get_mut(&key));
-        if let Some(leaving) = user.and_then(|user| user.leaving.take()) {
-            leaving.abort();
-        }
-    }
-
-    /// A connection is gone. Who said so has left; who did not may come back.
-    async fn goes(self: Arc<Self>, socket: Socket, reason: &'static str) {
-        let mut users = self.users.lock().await;
-        let Some(key) = key_of(&users, &socket) else {
-            return;
-        };
-        // Back already, on another connection.
-        if socket.io().socket(socket.id()).is_some() {
-            return;
-        }
-        if reason.ends_with("namespace disconnect") {
-            let user = users.remove(&key);
-            left(&users, user, &socket).await;
-            return;
-        }
-        let room = self.clone();
-        let leaving = tokio::spawn(async move {
-            tokio::time::sleep(room.absence).await;
-            let mut users = room.users.lock().await;
-            let away = key_of(&users, &socket).and_then(|key| users.remove(&key));
-            left(&users, away, &socket).await;
-        });
-        if let Some(user) = users.get_mut(&key) {
-            user.leaving = Some(leaving.abort_handle());
-        }
+    fn needs(needs: &mut Needs) {
+        <State<Arc<Room>> as Extract<Call>>::needs(needs);
     }
 }
 
@@ -274,13 +264,13 @@ fn names(users: &HashMap<String, User>) -> Vec<String> {
 }
 
 /// Tells that somebody has left.
-async fn left(users: &HashMap<String, User>, user: Option<User>, socket: &Socket) {
+async fn left(users: &HashMap<String, User>, user: Option<User>, io: &Io) {
     let Some(user) = user else { return };
-    let left = Came {
+    let left = Count {
         username: &user.name,
         total_users: users.len(),
     };
-    if let Err(why) = socket.io().emit("user-left", Json(left)).await {
+    if let Err(why) = io.emit("user-left", Json(left)).await {
         tracing::debug!(%why, "nobody was told that somebody left");
     }
 }
