@@ -8,6 +8,7 @@
 //! | [`events`] | `/events…`, `/broadcast` |
 //! | [`chat`] | Socket.IO at `/` |
 //! | [`dashboard`] | `/dashboard/…` |
+//! | [`ticker`] | `/ticker` |
 //!
 //! [`pages`] gives each a page and shows its source.
 
@@ -23,6 +24,7 @@ mod pages;
 mod problem;
 mod recent;
 mod serve;
+mod ticker;
 mod time;
 mod timings;
 

@@ -9,7 +9,7 @@ use crate::dashboard::{self, Dashboard};
 use crate::demo::Demo;
 use crate::log_tail::LogTail;
 use crate::timings::Timings;
-use crate::{chat, events, long_polling, one_order, pages};
+use crate::{chat, events, long_polling, one_order, pages, ticker};
 
 /// In the order of the index.
 const DEMOS: &[&Demo] = &[
@@ -18,6 +18,7 @@ const DEMOS: &[&Demo] = &[
     &events::DEMO,
     &chat::DEMO,
     &dashboard::DEMO,
+    &ticker::DEMO,
 ];
 
 /// The largest message: a photograph or a song in one frame.
@@ -47,7 +48,8 @@ pub async fn start(options: Options) -> Result<Running, Box<dyn std::error::Erro
     let routes = pages::routes(DEMOS)
         .merge(long_polling::routes(timings.patience))
         .merge(events::routes(timings))
-        .merge(dashboard.routes());
+        .merge(dashboard.routes())
+        .merge(ticker::routes(timings));
     let server = Server::new(config)?.application(application).routes(routes);
     let running = server.start().await?;
     dashboard.measure(running.figures(), timings.figures);
