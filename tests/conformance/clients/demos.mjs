@@ -1,12 +1,17 @@
 // The servers of `fanwire demo`, driven by what people have: npm `eventsource`, `ws`,
 // `socket.io-client`, and Node's own `fetch`.
 
+import { EventSource } from 'eventsource-4';
+import { io } from 'socket.io-client-4.8';
+
+import { chatTests } from './demos/chat.mjs';
+import { eventsTests } from './demos/events.mjs';
 import { longPollingTests } from './demos/long_polling.mjs';
 import { runTests, tap } from './lib/suite.mjs';
 
 const { FANWIRE_URL: url } = process.env;
 let count = 0;
-for (const tests of [longPollingTests(url)]) {
+for (const tests of [longPollingTests(url), eventsTests(url, EventSource), chatTests(url, io, '4.8')]) {
   const { total } = await runTests(tests, tap('demos'));
   count += total;
 }
