@@ -83,10 +83,16 @@ pub(crate) fn empty(status: StatusCode) -> Answer {
 
 /// A refusal as `application/problem+json`, with the headers that its code asks for.
 pub(crate) fn problem(refusal: &Refusal) -> Answer {
+    problem_with(refusal, None)
+}
+
+/// The same, with what code says beside.
+pub(crate) fn problem_with(refusal: &Refusal, data: Option<serde_json::Value>) -> Answer {
     let code = refusal.code;
     let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut text = Problem::new(code.status(), code.title(), code.as_str(), &refusal.detail);
     text.channel.clone_from(&refusal.channel);
+    text.data = data;
     let mut answer = full(status, "application/problem+json", text.to_json());
     let headers = answer.headers_mut();
     match code {

@@ -42,6 +42,7 @@ mod rates;
 mod refused;
 mod reload;
 mod renew;
+mod shown;
 mod shutdown;
 mod socketio;
 pub mod sse;

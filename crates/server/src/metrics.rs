@@ -239,7 +239,7 @@ impl Metrics {
             ),
             (
                 "sockets",
-                "Sockets of Socket.IO in their namespaces now.",
+                "Sockets of Socket.IO in their namespaces now, and WebSockets in those that code serves.",
                 sockets as u64,
             ),
             ("keys", "Channels that anyone listens to.", keys as u64),

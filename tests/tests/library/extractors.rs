@@ -165,8 +165,9 @@ async fn asked(server: &TestServer, event: &str, args: Value) -> [Value; 3] {
         _ => posted.json(),
     };
 
-    let mut ws = Ws::envelope(server.addr, "/c/chat:lobby").await;
+    let mut ws = Ws::envelope(server.addr, "/c/chat:lobby?name=bob").await;
     assert!(matches!(ws.next().await, Said::Ready(_)));
+    assert!(matches!(ws.next().await, Said::Heard(hello) if hello.event == "hello"));
     // A frame is one argument.
     let frame = json!({"event": event, "data": args[0], "ref": 1});
     ws.text(&frame.to_string()).await;

@@ -8,3 +8,4 @@ mod extractors;
 mod refused;
 mod routes;
 mod streams;
+mod visits;

@@ -31,7 +31,7 @@ fn session(transport: Transport, start: Start) -> Session {
 
 fn message(id: Option<&str>) -> Incoming {
     let mut out = Vec::new();
-    let (channel, event, body) = ("news", "message", Body::Json(b"1"));
+    let (channel, event, body) = (Some("news"), "message", Body::Json(b"1"));
     Envelope {
         id,
         channel,

@@ -33,6 +33,9 @@ pub struct Problem {
     /// The channel at fault, where one is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,
+    /// What the application's own refusal says beside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<serde_json::Value>,
 }
 
 fn about_blank() -> String {
@@ -59,13 +62,14 @@ impl Problem {
             code: code.to_owned(),
             detail: detail.to_owned(),
             channel: None,
+            data: None,
         }
     }
 
     /// The JSON text.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
-        // Strings and a number: this cannot fail.
+        // Made of JSON and what can be written as such: this cannot fail.
         serde_json::to_vec(self).unwrap_or_default()
     }
 }

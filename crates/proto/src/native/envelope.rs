@@ -56,8 +56,9 @@ impl Body<'_> {
 pub struct Envelope<'a> {
     /// The message id; none on a volatile message.
     pub id: Option<&'a str>,
-    /// The first of the message's targets that the reader asked for, as text.
-    pub channel: &'a str,
+    /// The first of the message's targets that the reader asked for, as text; none of
+    /// one that was sent to its reader alone.
+    pub channel: Option<&'a str>,
     /// The event name.
     pub event: &'a str,
     /// The body.
@@ -81,8 +82,10 @@ impl Envelope<'_> {
             member(out, "id", id);
             out.push(b',');
         }
-        member(out, "channel", self.channel);
-        out.push(b',');
+        if let Some(channel) = self.channel {
+            member(out, "channel", channel);
+            out.push(b',');
+        }
         member(out, "event", self.event);
         out.extend_from_slice(b",\"data\":");
         self.write_data(out);
@@ -109,13 +112,7 @@ impl Envelope<'_> {
     /// About how long the envelope will be, in bytes.
     #[must_use]
     pub fn size_hint(&self) -> usize {
-        let names = [
-            self.id,
-            Some(self.channel),
-            Some(self.event),
-            self.from,
-            self.key,
-        ];
+        let names = [self.id, self.channel, Some(self.event), self.from, self.key];
         96 + self.body.len() + names.iter().flatten().map(|s| s.len()).sum::<usize>()
     }
 

@@ -74,7 +74,7 @@ pub enum Incoming {
 pub struct Message {
     /// Its id, which is also a cursor; none on a volatile message.
     pub id: Option<String>,
-    /// The channel it came by.
+    /// The channel it came by; empty where it was sent to this client alone.
     pub channel: String,
     /// The event name.
     pub event: String,
@@ -286,11 +286,9 @@ fn message(wire: Wire<'_>) -> Result<Message, DecodeError> {
         ),
         _ => return Err(bad("a kind of message that is not known")),
     };
-    let channel = wire
-        .channel
-        .ok_or_else(|| bad("a message without a channel"))?;
     let Wire {
         id,
+        channel,
         event,
         ts,
         from,
@@ -299,7 +297,7 @@ fn message(wire: Wire<'_>) -> Result<Message, DecodeError> {
     } = wire;
     Ok(Message {
         id,
-        channel,
+        channel: channel.unwrap_or_default(),
         event,
         body,
         ts,
@@ -312,6 +310,30 @@ fn message(wire: Wire<'_>) -> Result<Message, DecodeError> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::native::envelope::{Body, Envelope};
+
+    #[test]
+    fn what_is_sent_to_one_reader_alone_has_no_channel() {
+        let alone = Envelope {
+            id: Some("e-7"),
+            channel: None,
+            event: "message",
+            body: Body::Json(b"1"),
+            ts: 1790,
+            from: None,
+            key: None,
+        };
+        let mut written = Vec::new();
+        alone.write(&mut written);
+        assert_eq!(
+            written,
+            br#"{"id":"e-7","event":"message","data":1,"ts":1790}"#
+        );
+        let Ok(Incoming::Message(message)) = read(&written) else {
+            panic!("a message")
+        };
+        assert_eq!(message.channel, "");
+    }
 
     #[test]
     fn the_deepest_body_that_may_be_published_is_read_in_its_envelope() {

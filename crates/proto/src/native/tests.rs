@@ -11,7 +11,7 @@ use crate::error::DecodeError;
 fn envelope(body: Body<'_>) -> Envelope<'_> {
     Envelope {
         id: Some("e-7"),
-        channel: "news",
+        channel: Some("news"),
         event: "message",
         body,
         ts: 1790,
@@ -509,7 +509,7 @@ proptest! {
             _ => Body::Binary(string.as_bytes()),
         };
         let written = text(Envelope {
-            id: id.as_deref(), channel: &string, event: "e", body, ts: 5, from: from.as_deref(), key: Some(&json),
+            id: id.as_deref(), channel: Some(&string), event: "e", body, ts: 5, from: from.as_deref(), key: Some(&json),
         });
         prop_assert!(!written.contains(['\r', '\n']));
         let Incoming::Message(message) = read::read(written.as_bytes()).unwrap() else { panic!() };

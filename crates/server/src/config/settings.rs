@@ -191,6 +191,9 @@ settings! {
         body_timeout: Duration as Time = secs(30);
         /// How long a connection may idle between two requests.
         keep_alive: Duration as Time = secs(75);
+        /// How long the server's own code may take to say whether who wants to listen
+        /// may; then it is refused with `unavailable`.
+        on_connect_timeout: Duration as Time = secs(10);
     }
 
     /// HTTP/2, on the same port; see also [http].

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fanwire_core::hub::{Delivery, Gap, Ready};
+use fanwire_core::key::Key;
 use fanwire_core::message::Body as Kept;
 use fanwire_proto::native::envelope::{Body, Envelope};
 use fanwire_proto::native::system::System;
@@ -20,11 +21,15 @@ pub(super) fn body(body: &Kept) -> Body<'_> {
 /// Appends the envelope of a message.
 pub(super) fn envelope(delivery: &Delivery<'_>, out: &mut Vec<u8>) {
     let id = delivery.id.map(|id| id.to_string());
-    let channel = delivery.channel.to_string();
+    let channel = match delivery.channel {
+        // It is for this one client, which knows no channel of that kind.
+        Key::Socket(..) => None,
+        channel => Some(channel.to_string()),
+    };
     let message = delivery.message;
     Envelope {
         id: id.as_deref(),
-        channel: &channel,
+        channel: channel.as_deref(),
         event: message.event.as_str(),
         body: body(&message.body),
         ts: delivery.ts,
@@ -50,7 +55,9 @@ pub(super) fn with_gap<T>(gap: &Gap, write: impl FnOnce(System<'_>) -> T) -> T {
 /// Hands a `$ready` to `write`.
 pub(super) fn with_ready<T>(ready: &Ready<'_>, write: impl FnOnce(System<'_>) -> T) -> T {
     let cursor = ready.cursor.to_string();
-    let channels: Vec<String> = ready.channels.iter().map(ToString::to_string).collect();
+    let channels = ready.channels.iter();
+    let channels = channels.filter(|key| !matches!(key, Key::Socket(..)));
+    let channels: Vec<String> = channels.map(ToString::to_string).collect();
     let channels: Vec<&str> = channels.iter().map(String::as_str).collect();
     write(System::Ready {
         cursor: &cursor,

@@ -22,7 +22,6 @@ use fanwire_proto::ws::{CloseCode, close_frame};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::handshake::Shown;
 use super::outlet::{OnEnd, Outlet, OutletWriter};
 use super::reason::Reason;
 use super::registry::{Serving, Sid};
@@ -32,6 +31,7 @@ use crate::limit::Place;
 use crate::metrics::Opened;
 use crate::rates::Account;
 use crate::refused::Kept;
+use crate::shown::Shown;
 use crate::transport::Listed;
 
 /// The request that opened a session.

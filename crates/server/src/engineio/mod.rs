@@ -4,7 +4,6 @@
 
 mod echo;
 mod engine;
-mod handshake;
 mod outlet;
 mod poll;
 mod reason;
@@ -14,7 +13,6 @@ mod web_socket;
 
 pub(crate) use echo::Echo;
 pub(crate) use engine::{Engine, Handshake, Opening};
-pub(crate) use handshake::Shown;
 pub(crate) use poll::{Ticket, packets};
 pub(crate) use reason::Reason;
 pub(crate) use registry::{Serving, Sid, drain};

@@ -116,6 +116,11 @@ impl Application {
             .map(|(_, code)| code.clone())
     }
 
+    /// Without any code.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.namespaces.is_empty()
+    }
+
     /// What it serves.
     pub(crate) fn patterns(&self) -> impl Iterator<Item = &Pattern> {
         self.namespaces.iter().map(|(pattern, _)| pattern)

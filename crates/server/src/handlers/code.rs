@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
+use fanwire_core::error::{Code as ErrorCode, Refusal};
 use hashbrown::HashMap;
 
 use super::args::Args;
@@ -61,7 +62,10 @@ impl Code {
             };
             caught(async move { handler(arrival).await })
                 .await
-                .unwrap_or_else(|Panicked| Err("a fault of the server".into()))?;
+                .unwrap_or_else(|Panicked| {
+                    let refusal = Refusal::new(ErrorCode::Internal, "a fault of the server");
+                    Err(ConnectRefusal::from(&refusal))
+                })?;
         }
         Ok(())
     }

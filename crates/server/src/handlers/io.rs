@@ -36,7 +36,8 @@ impl Io {
         Emit::new(self.0.clone()).volatile()
     }
 
-    /// Sends an event to everyone.
+    /// Sends an event to everyone: all sockets of Socket.IO, and whoever listens to the
+    /// namespace's `@all` by URL (`/c/chat:@all`).
     ///
     /// # Errors
     /// As [`Emit::emit`].

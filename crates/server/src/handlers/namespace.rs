@@ -11,9 +11,15 @@ use super::states::Needs;
 
 /// The handlers of one namespace, for the clients of every transport: an `emit` of
 /// Socket.IO, a frame of a WebSocket at `/c/chat:lobby` (its `event`; `message` where
-/// it is raw) and `POST /c/chat:lobby?event=say`. Who comes by its URL has the right
-/// to publish there, has not been asked about at `on_connect`, is in the channels
-/// that the URL names, and gets what the handler returns as its `$ack` or answer.
+/// it is raw) and `POST /c/chat:lobby?event=say`. Who sends by its URL has the right
+/// to publish there, is in the channels that the URL names, and gets what the handler
+/// returns as its `$ack` or answer.
+///
+/// Who is asked about and told of: sockets of Socket.IO and WebSockets at a channel of
+/// the namespace are asked about at `on_connect` and told of at `on_connected` and
+/// `on_disconnect`. Event streams, each long poll and history there are asked about at
+/// `on_connect`, so that nobody walks around it; they hear their channels and nothing
+/// else, and are not told of again. A POST hears nothing: it is not asked about.
 ///
 /// A [handler](Handler) is an async function whose parameters say what it asks for.
 /// Those of one client run one after the other, in
@@ -36,6 +42,13 @@ impl Handlers {
     /// the first one is gone without a further word.
     ///
     /// Several are asked in the order in which they were given, until one refuses.
+    ///
+    /// [`Auth`](crate::Auth) is what a client of Socket.IO shows; of anyone else it is the
+    /// query of the URL, as an object of texts without secrets, and
+    /// `http.on_connect_timeout` bounds how long they may take together. Over a WebSocket
+    /// a refusal is its close: by the code that `data.code` names in the table of errors,
+    /// else 3507, with the message; over plain HTTP it is a problem with that code's
+    /// status, else 403.
     ///
     /// ```
     /// # fanwire::Application::new().namespace("/", |root| {
@@ -61,6 +74,18 @@ impl Handlers {
 
     /// Called once a client is in; what is emitted here comes right behind its
     /// `connect`. Several are called in their order.
+    ///
+    /// ```
+    /// # fanwire::Application::new().namespace("/chat", |chat| {
+    /// use fanwire::Socket;
+    ///
+    /// // new WebSocket("ws://…/c/chat:lobby"): a text frame of exactly this.
+    /// chat.on_connected(async |socket: Socket| {
+    ///     // It may have gone already.
+    ///     let _ = socket.emit("message", "Connected to server!").await;
+    /// });
+    /// # }).unwrap();
+    /// ```
     pub fn on_connected<M, H>(&mut self, handler: H) -> &mut Self
     where
         M: 'static,
@@ -114,9 +139,10 @@ impl Handlers {
         self
     }
 
-    /// Called once for each socket of Socket.IO that was in, with the
-    /// [`Reason`](crate::Reason) as one may ask for it. Several are called in their
-    /// order.
+    /// Called once for each socket that was in, of Socket.IO or a WebSocket, once its
+    /// other handlers are through, with the [`Reason`](crate::Reason) as one may ask for
+    /// it. Several are called in their order. A server that stops waits for those of
+    /// WebSockets, for at most `listen.shutdown_grace`.
     ///
     /// ```
     /// # fanwire::Application::new().namespace("/", |root| {

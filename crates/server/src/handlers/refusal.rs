@@ -217,3 +217,27 @@ impl std::error::Error for AckError {}
 fn ms(wait: std::time::Duration) -> u64 {
     u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_refusal_has_the_row_that_its_data_names() {
+        let row = |data: Option<serde_json::Value>| {
+            let mut why = ConnectRefusal::new("say your name");
+            why.data = data;
+            let refusal = why.as_refusal();
+            assert_eq!(refusal.detail, "say your name");
+            (refusal.code, refusal.retry_in)
+        };
+        assert_eq!(row(None), (Code::Forbidden, None));
+        let own = json!({"code": "no-name"});
+        assert_eq!(row(Some(own)), (Code::Forbidden, None));
+        let known = json!({"code": "rate_limited", "retry_in": 1500});
+        let wait = Some(Duration::from_millis(1500));
+        assert_eq!(row(Some(known)), (Code::RateLimited, wait));
+        assert_eq!(row(Some(json!([1]))), (Code::Forbidden, None));
+    }
+}

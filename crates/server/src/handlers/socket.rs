@@ -66,10 +66,15 @@ pub(crate) trait Link: Send + Sync {
     ///
     /// # Errors
     /// Where its holder has been stopped.
-    fn join(&self, key: Key) -> Result<Cursor, Refusal>;
+    fn join(&self, space: &Space, key: Key) -> Result<Cursor, Refusal>;
 
     /// Hears it no more.
     fn leave(&self, key: Key);
+
+    /// Whether it hears this key as long as it lasts.
+    fn keeps(&self, _: &Key) -> bool {
+        false
+    }
 
     /// Lets it go from the namespace.
     fn disconnect(&self);
@@ -97,12 +102,14 @@ pub(crate) trait Link: Send + Sync {
 /// What a client cannot do, each with a sentence that says why.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Bounds {
-    /// It hears nothing but its answer, or nothing but its channels.
+    /// It hears nothing but its answer, or its channels.
     pub(crate) hears: Option<&'static str>,
-    /// Nobody listens to its own key: what it is to hear goes past the log.
+    /// What is said to it alone goes past the log, also what may be lost.
     pub(crate) by_link: bool,
-    /// It joins and leaves nothing, and acknowledges nothing.
+    /// It joins and leaves nothing.
     pub(crate) fixed: Option<&'static str>,
+    /// It acknowledges nothing.
+    pub(crate) acks: Option<&'static str>,
 }
 
 /// Kept with a socket, by type.
@@ -133,7 +140,8 @@ struct Inner {
     link: Arc<dyn Link>,
     acks: Arc<Acks>,
     max_rooms: usize,
-    state: Mutex<State>,
+    /// Shared with who it was before: see [`Socket::becomes`].
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Default)]
@@ -168,7 +176,7 @@ impl Socket {
             link: new.link,
             acks: Acks::new(new.max_acks),
             max_rooms: new.max_rooms,
-            state: Mutex::new(state),
+            state: Arc::new(Mutex::new(state)),
         }))
     }
 
@@ -187,15 +195,15 @@ impl Socket {
         &self.0.user
     }
 
-    /// The request by which it came; none once the connection is gone, and for
-    /// clients without Socket.IO.
+    /// The request by which it came; none for a POST, and for a socket of Socket.IO
+    /// once its connection is gone.
     pub fn handshake(&self) -> Option<Handshake> {
         self.0.link.handshake()
     }
 
     /// What its connection is at the moment: `polling` or `websocket`, to which clients
-    /// move from polling as soon as they can; none once it is gone, and for clients
-    /// without Socket.IO.
+    /// move from polling as soon as they can; none once it is gone, and for clients that
+    /// only poll, stream events or POST.
     pub fn transport(&self) -> Option<&'static str> {
         self.0.link.transport()
     }
@@ -226,13 +234,16 @@ impl Socket {
 
     /// Sends the client an event. With recovery on it is ordered and kept like any
     /// message, and reaches the client when it comes back; else it is lost with the
-    /// connection. Await it before the next one to keep the order.
+    /// connection. Await it before the next one to keep the order, and so as not to run
+    /// ahead of a client that reads slowly. A raw WebSocket gets the data alone: one
+    /// text as a text frame, one `Bytes` as a binary frame, anything else as a text
+    /// frame of the JSON.
     ///
     /// # Errors
     /// A [`Refusal`]: `invalid_event`, `invalid_body`, `too_large`; before the client
     /// is in, and without recovery once it has gone, `unavailable`; `bad_request`
-    /// for a client that hears nothing of its own, a POST or a raw WebSocket; and
-    /// what publishing may be refused with.
+    /// for a client that hears nothing of its own, a POST, an event stream or a poll;
+    /// and what publishing may be refused with.
     pub fn emit(
         &self,
         event: &str,
@@ -280,7 +291,7 @@ impl Socket {
         let sending = match self.hears() {
             Err(refusal) => Err(refusal),
             Ok(()) if bounds.by_link => named(event, args).map(|(event, args)| {
-                if self.is_connected() {
+                if self.is_connected() && self.0.link.room().is_none() {
                     self.0.link.send(event.as_str(), &args, None);
                 }
                 None
@@ -333,7 +344,7 @@ impl Socket {
             return Err(AckError::Disconnected);
         }
         let bounds = self.0.link.bounds();
-        refused(bounds.hears.or(bounds.fixed)).map_err(AckError::Refused)?;
+        refused(bounds.hears.or(bounds.acks)).map_err(AckError::Refused)?;
         let awaited = self.0.acks.expect(id)?;
         self.0.link.send(event, args, Some(awaited.id()));
         Ok(awaited)
@@ -343,8 +354,7 @@ impl Socket {
     ///
     /// # Errors
     /// A name that breaks the rules of channels, too many rooms, a socket that has
-    /// gone; `bad_request` for a client without Socket.IO, which is in the channels
-    /// of its URL.
+    /// gone; `bad_request` for the client of a POST.
     pub fn join(&self, room: &str) -> Result<(), Refusal> {
         refused(self.0.link.bounds().fixed)?;
         let name = Name::new(room)
@@ -362,28 +372,29 @@ impl Socket {
             return Err(Refusal::new(ErrorCode::TooManyChannels, sentence));
         }
         let at = match state.phase {
-            Phase::In => Some(self.0.link.join(self.room(&name))?),
+            Phase::In => Some(self.0.link.join(&self.0.space, self.room(&name))?),
             Phase::Coming | Phase::Gone => None,
         };
         state.rooms.insert(name, at);
         Ok(())
     }
 
-    /// Takes it out of a room. A client without Socket.IO stays in the channels of
-    /// its URL.
+    /// Takes it out of a room. A WebSocket stays in the channels of its URL.
     pub fn leave(&self, room: &str) {
         if self.0.link.bounds().fixed.is_some() {
             return;
         }
         let Ok(name) = Name::new(room) else { return };
+        if self.0.link.keeps(&self.room(&name)) {
+            return;
+        }
         let mut state = self.0.state.lock();
         if state.rooms.remove(&name).is_some() && state.phase == Phase::In {
             self.0.link.leave(self.room(&name));
         }
     }
 
-    /// The rooms that it is in; of a client without Socket.IO the channels of its
-    /// URL, to which it sent the event.
+    /// The rooms that it is in, the channels of its URL among them.
     pub fn rooms(&self) -> Vec<String> {
         let state = self.0.state.lock();
         let names = state.rooms.keys();
@@ -406,19 +417,19 @@ impl Socket {
     }
 
     /// Lets the client go from the namespace: stock clients do not come back by
-    /// themselves then.
+    /// themselves then. A WebSocket is closed with 3503.
     pub fn disconnect(&self) {
         self.0.link.disconnect();
     }
 
-    /// Closes its whole connection: stock clients come back.
+    /// Closes its whole connection: stock clients come back. A WebSocket is closed with
+    /// 3503.
     pub fn close(&self) {
         self.0.link.close();
     }
 
     fn own(&self) -> Keys {
-        let space = &self.0.space;
-        Keys::from_iter([Key::Socket(space.namespace.clone(), self.0.id.clone())])
+        Keys::from_iter([self.own_key()])
     }
 
     fn room(&self, name: &Name) -> Key {
@@ -428,22 +439,34 @@ impl Socket {
 
 /// For whoever serves it.
 impl Socket {
-    /// The same client, known to be somebody else now.
+    /// The same client, known to be somebody else now. Code that holds on to the one
+    /// before goes on with it, as who it was.
     pub(crate) fn becomes(&self, user: Subject) -> Self {
-        let Inner { space, id, .. } = &*self.0;
-        let socket = Self::new(New {
-            space: space.clone(),
-            id: id.clone(),
+        let before = &*self.0;
+        Self(Arc::new(Inner {
+            space: before.space.clone(),
+            id: before.id.clone(),
             user,
-            recovered: self.0.recovered,
-            rooms: self.joined(),
-            data: self.0.data.clone(),
-            link: self.0.link.clone(),
-            max_rooms: self.0.max_rooms,
-            max_acks: 0,
-        });
-        socket.0.state.lock().phase = self.0.state.lock().phase;
-        socket
+            recovered: before.recovered,
+            data: before.data.clone(),
+            link: before.link.clone(),
+            acks: before.acks.clone(),
+            max_rooms: before.max_rooms,
+            state: before.state.clone(),
+        }))
+    }
+
+    /// What is sent to it alone has this key.
+    pub(crate) fn own_key(&self) -> Key {
+        Key::Socket(self.0.space.namespace.clone(), self.0.id.clone())
+    }
+
+    /// Does something with the rooms of all of these, while none joins or leaves any.
+    pub(crate) fn holding<T>(sockets: &[Self], done: impl FnOnce(Vec<Key>) -> T) -> T {
+        let states: Vec<_> = sockets.iter().map(|one| one.0.state.lock()).collect();
+        let all = sockets.iter().zip(&states);
+        let rooms = all.flat_map(|(one, state)| state.rooms.keys().map(|name| one.room(name)));
+        done(rooms.collect())
     }
 
     /// It comes in: `attach` gets its rooms, each with where it was joined, and
@@ -496,7 +519,7 @@ impl Socket {
 
     /// Whether both are one.
     pub(crate) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        Arc::ptr_eq(&self.0.state, &other.0.state)
     }
 }
 

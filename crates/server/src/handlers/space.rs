@@ -10,7 +10,7 @@ use fanwire_core::error::{Code as ErrorCode, Refusal};
 use fanwire_core::hub::{Draft, Hub};
 use fanwire_core::key::{Key, Namespace, SocketId};
 use fanwire_core::message::{EventName, Keys};
-use fanwire_core::policy::{Door, Subject, Verb};
+use fanwire_core::policy::{Door, Permit, Subject, Verb};
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
@@ -83,6 +83,27 @@ impl Spaces {
     /// The code.
     pub(crate) fn application(&self) -> &Application {
         &self.application
+    }
+
+    /// Those of these channels' namespaces that code serves.
+    pub(crate) fn served(&self, keys: &Keys) -> Vec<Arc<Space>> {
+        let mut spaces: Vec<Arc<Space>> = Vec::new();
+        if self.application.is_empty() {
+            return spaces;
+        }
+        for key in keys {
+            let namespace = key.namespace();
+            let new = spaces.iter().all(|space| space.namespace != *namespace);
+            if new && self.serves(namespace) {
+                spaces.push(self.get(namespace));
+            }
+        }
+        spaces
+    }
+
+    /// Whether code serves any of these channels.
+    pub(crate) fn serves_any(&self, keys: &Keys) -> bool {
+        !self.application.is_empty() && keys.iter().any(|key| self.serves(key.namespace()))
     }
 
     /// Whether code serves it.
@@ -177,6 +198,11 @@ impl Space {
             Ok(published)
         });
         Box::pin(async move { publishing?.await.map(drop) })
+    }
+
+    /// The right to hear keys, given by the server.
+    pub(super) fn give(&self, user: Subject, verb: Verb, keys: Keys) -> Result<Permit, Refusal> {
+        self.door.give(user, verb, keys)
     }
 
     /// Everyone's key.

@@ -1,48 +1,60 @@
-//! Clients without Socket.IO, as code sees them: whoever sent an event by its URL,
-//! with a POST or over a WebSocket. They joined nothing and were not asked about at
-//! `on_connect`; who they are and what they may, the door has said.
+//! Clients without Socket.IO, as code sees them: whoever sent an event with a POST,
+//! whoever wants to listen at a URL, and WebSockets while they last. Who they are and
+//! what they may, the door has said before.
 
-use std::cell::OnceCell;
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
+use std::time::Duration;
 
-use fanwire_core::cursor::Cursor;
-use fanwire_core::error::{Code, Refusal};
+use fanwire_core::error::{Code as ErrorCode, Refusal};
 use fanwire_core::hub::{End, Subscriber};
-use fanwire_core::key::{Key, SocketId};
-use fanwire_core::message::Body;
-use fanwire_core::policy::{Permit, Subject};
-use fanwire_proto::native::args;
-use fanwire_proto::native::json::write_str;
-use fanwire_proto::ws::{Opcode, frame};
+use fanwire_core::key::{Key, Namespace, SocketId};
+use fanwire_core::limits::{MAX_KEYS, MAX_URL_CHANNELS};
+use fanwire_core::message::{Body, Keys};
+use fanwire_core::policy::Permit;
+use tokio::runtime::Handle;
+use tokio::time::{Instant, timeout_at};
 
 use super::args::Args;
 use super::convert::Reply;
-use super::socket::{Bounds, Data, Handshake, Link, New, Socket};
+use super::native::{Hears, Native, Post};
+use super::refusal::ConnectRefusal;
+use super::socket::{Auth, Data, Link, New, Socket};
 use super::space::Space;
-
-/// The close code of a disconnection by code (`PROTOCOL.md`, section 8).
-const DISCONNECTED: u16 = 3503;
-
-const FIXED: &str = "a client without Socket.IO hears the channels of its URL: it joins and \
-                     leaves no rooms, and acknowledges nothing";
+use crate::shown::Shown;
 
 /// An event on its way through code.
 pub(crate) type Calling = Pin<Box<dyn Future<Output = Reply> + Send>>;
 
-/// The client of one POST: it hears nothing but the answer.
-struct Post;
+/// Code at work for a client, whatever it is.
+pub(crate) type AtWork = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The client of a WebSocket.
-struct WebSocket {
-    subscriber: Weak<Subscriber>,
-    envelope: bool,
+/// Whoever wants to listen where code serves, before code was asked.
+pub(crate) struct Comer {
+    /// Of the channels, those with code; never empty.
+    pub(crate) spaces: Vec<Arc<Space>>,
+    /// The request.
+    pub(crate) request: Shown,
+    /// By whom; behind configured proxies the one that they name.
+    pub(crate) client: IpAddr,
+    /// What is shown to code: a JSON object.
+    pub(crate) auth: String,
+    /// How long code may take.
+    pub(crate) time: Duration,
+    /// Rooms of one socket at most, beside the channels of its URL.
+    pub(crate) rooms: usize,
 }
 
-/// A WebSocket's socket: made at its first event, gone with the connection.
-#[derive(Default)]
-pub(crate) struct Visitor(OnceCell<Socket>);
+/// A client that may listen, in each namespace that has code. Dropped, it has gone.
+pub(crate) struct Visit {
+    id: SocketId,
+    link: Arc<Native>,
+    sockets: Vec<Socket>,
+    /// Its code was, or is to be, told that it is in.
+    entered: bool,
+}
 
 /// Lets code handle what a POST brought. The permit is one to publish.
 pub(crate) fn posted(
@@ -52,7 +64,11 @@ pub(crate) fn posted(
     event: String,
     body: Body,
 ) -> Calling {
-    let socket = socket(space, id, permit, Arc::new(Post));
+    let socket = socket(space, id, permit, Arc::new(Post), 0);
+    match socket.enter(|_| Ok::<_, Infallible>(socket.space().now())) {
+        Ok(()) => {}
+        Err(never) => match never {},
+    }
     Box::pin(async move {
         let reply = called(socket.clone(), event, body).await;
         socket.go();
@@ -60,41 +76,160 @@ pub(crate) fn posted(
     })
 }
 
-impl Visitor {
-    /// Lets code handle what came over a WebSocket. The permit is one to publish.
-    pub(crate) fn calls(
-        &self,
-        space: Arc<Space>,
-        subscriber: &Arc<Subscriber>,
-        envelope: bool,
+impl Comer {
+    /// Asks code, of one namespace after the other, whether it may come. The permit is
+    /// one to listen; `id` will be the connection's.
+    ///
+    /// # Errors
+    /// The first refusal; one of its own where code takes too long.
+    pub(crate) async fn asks(
+        self,
+        id: SocketId,
         permit: &Permit,
-        (event, body): (String, Body),
-    ) -> Calling {
-        let made = || {
-            let link = WebSocket {
-                subscriber: Arc::downgrade(subscriber),
-                envelope,
-            };
-            socket(space, subscriber.conn().clone(), permit, Arc::new(link))
+        hears: Hears,
+    ) -> Result<Visit, ConnectRefusal> {
+        let until = Instant::now() + self.time;
+        let rooms = (MAX_KEYS - MAX_URL_CHANNELS) / self.spaces.len().max(1) - 1;
+        let rooms = self.rooms.min(rooms);
+        // Not in yet: however this ends, its sockets are let go.
+        let mut visit = Visit {
+            link: Arc::new(Native::new(hears, permit, self.request, self.client)),
+            id,
+            sockets: Vec::new(),
+            entered: false,
         };
-        let socket = self.0.get_or_init(made).clone();
-        Box::pin(called(socket, event, body))
-    }
-
-    /// It goes on as somebody else, with what was kept with it.
-    pub(crate) fn becomes(&mut self, user: &Subject) {
-        if let Some(before) = self.0.take() {
-            let _ = self.0.set(before.becomes(user.clone()));
-            before.go();
+        for space in self.spaces {
+            let Some(code) = space.code.clone() else {
+                continue;
+            };
+            let socket = socket(space, visit.id.clone(), permit, visit.link.clone(), rooms);
+            visit.sockets.push(socket.clone());
+            let auth = Auth::new(Some(self.auth.clone()));
+            let late = |_| {
+                let sentence = "the server took too long to let you in; come back later";
+                ConnectRefusal::from(&Refusal::new(ErrorCode::Unavailable, sentence))
+            };
+            timeout_at(until, code.connects(socket, auth))
+                .await
+                .map_err(late)??;
         }
+        Ok(visit)
     }
 }
 
-impl Drop for Visitor {
-    fn drop(&mut self) {
-        if let Some(socket) = self.0.get() {
-            socket.go();
+impl Visit {
+    /// The public id of its connection.
+    pub(crate) fn id(&self) -> &SocketId {
+        &self.id
+    }
+
+    /// It is in: from now on it hears what is sent to it, and can be found. What its
+    /// code is told of that is to be waited for.
+    pub(crate) fn enter(&mut self, subscriber: &Arc<Subscriber>) -> AtWork {
+        self.link.goes_by(subscriber);
+        self.entered = true;
+        for socket in &self.sockets {
+            let entered = socket.enter(|rooms| {
+                let space = socket.space();
+                let mut keys = Keys::from_iter([socket.own_key()]);
+                let joined = rooms.iter().filter(|(_, at)| at.is_none());
+                keys.extend(
+                    joined.map(|(name, _)| Key::Channel(space.namespace.clone(), name.clone())),
+                );
+                let heard = self.link.hear(space, keys);
+                // Stopped meanwhile: it is in for the moment until it hears so.
+                Ok::<_, Infallible>(heard.unwrap_or_else(|refusal| {
+                    subscriber.end(End::Refused(refusal));
+                    space.now()
+                }))
+            });
+            match entered {
+                Ok(()) => socket.space().enter(socket),
+                Err(never) => match never {},
+            }
         }
+        let sockets = self.sockets.clone();
+        Box::pin(async move {
+            for socket in sockets {
+                if let Some(code) = socket.space().code.clone() {
+                    code.connected(socket).await;
+                }
+            }
+        })
+    }
+
+    /// Lets the code of a namespace handle what it sent.
+    pub(crate) fn calls(
+        &self,
+        namespace: &Namespace,
+        (event, body): (String, Body),
+    ) -> Option<Calling> {
+        let of = |socket: &&Socket| socket.space().namespace == *namespace;
+        let socket = self.sockets.iter().find(of)?.clone();
+        Some(Box::pin(called(socket, event, body)))
+    }
+
+    /// It goes on by another permit, perhaps as somebody else, with what was kept with it.
+    pub(crate) fn renews(&mut self, permit: &Permit) {
+        let Some(space) = self.sockets.first().map(|one| one.space().clone()) else {
+            return;
+        };
+        // What joins and leaves waits meanwhile: the permit is for exactly what it hears.
+        Socket::holding(&self.sockets, |rooms| {
+            let own = self.sockets.iter().map(Socket::own_key);
+            let beside = rooms.into_iter().filter(|key| !permit.keys().contains(key));
+            self.link
+                .renews(&space, permit, own.chain(beside).collect());
+        });
+        let user = self.link.user();
+        for socket in &mut self.sockets {
+            *socket = socket.becomes(user.clone());
+            socket.space().enter(socket);
+        }
+    }
+
+    /// It has gone, for a reason in the words of Socket.IO: its code is told once what
+    /// it was at is done. `held` until then.
+    pub(crate) fn leaves(
+        mut self,
+        reason: &'static str,
+        at_work: Option<AtWork>,
+        held: impl Send + 'static,
+    ) {
+        self.part(reason, at_work, held);
+    }
+
+    fn part(&mut self, reason: &'static str, at_work: Option<AtWork>, held: impl Send + 'static) {
+        let mut gone = std::mem::take(&mut self.sockets);
+        gone.retain(Socket::go);
+        // Without a runtime nothing is left that could be told.
+        let Some(runtime) = Handle::try_current().ok().filter(|_| self.entered) else {
+            return;
+        };
+        if gone.is_empty() && at_work.is_none() {
+            return;
+        }
+        runtime.spawn(async move {
+            if let Some(at_work) = at_work {
+                at_work.await;
+            }
+            for socket in gone {
+                if let Some(code) = socket.space().code.clone() {
+                    code.disconnected(socket, reason).await;
+                }
+            }
+            drop(held);
+        });
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        let reason = match std::thread::panicking() {
+            true => "forced server close",
+            false => "transport close",
+        };
+        self.part(reason, None, ());
     }
 }
 
@@ -107,135 +242,30 @@ async fn called(socket: Socket, event: String, body: Body) -> Reply {
     code.event(socket, event, args).await.unwrap_or(Reply::None)
 }
 
-fn socket(space: Arc<Space>, id: SocketId, permit: &Permit, link: Arc<dyn Link>) -> Socket {
+/// A socket in the channels of a permit that are its namespace's, and in `rooms` more
+/// at most.
+fn socket(
+    space: Arc<Space>,
+    id: SocketId,
+    permit: &Permit,
+    link: Arc<dyn Link>,
+    rooms: usize,
+) -> Socket {
     let now = space.now();
     let channels = permit.keys().iter().filter_map(|key| match key {
-        Key::Channel(_, name) => Some((name.clone(), now)),
-        Key::All(_) | Key::Socket(..) => None,
+        Key::Channel(namespace, name) if *namespace == space.namespace => Some((name.clone(), now)),
+        Key::Channel(..) | Key::All(_) | Key::Socket(..) => None,
     });
-    let socket = Socket::new(New {
+    let channels: Vec<_> = channels.collect();
+    Socket::new(New {
         id,
         user: permit.subject().clone(),
         recovered: false,
-        rooms: channels.collect(),
+        max_rooms: channels.len() + rooms,
+        rooms: channels,
         data: Data::default(),
         link,
-        max_rooms: 0,
         max_acks: 0,
         space,
-    });
-    match socket.enter(|_| Ok::<_, Infallible>(now)) {
-        Ok(()) => socket,
-        Err(never) => match never {},
-    }
-}
-
-impl Link for Post {
-    fn send(&self, _: &str, _: &Args, _: Option<u64>) {}
-
-    fn is_logged(&self) -> bool {
-        false
-    }
-
-    fn join(&self, _: Key) -> Result<Cursor, Refusal> {
-        Err(Refusal::new(Code::BadRequest, FIXED))
-    }
-
-    fn leave(&self, _: Key) {}
-
-    fn disconnect(&self) {}
-
-    fn recheck(&self, _: &Socket) {}
-
-    fn close(&self) {}
-
-    fn handshake(&self) -> Option<Handshake> {
-        None
-    }
-
-    fn bounds(&self) -> Bounds {
-        Bounds {
-            hears: Some("the client of a POST hears nothing but its answer: return it"),
-            by_link: true,
-            fixed: Some(FIXED),
-        }
-    }
-}
-
-impl Link for WebSocket {
-    fn send(&self, event: &str, args: &Args, _: Option<u64>) {
-        if let Some(subscriber) = self.subscriber.upgrade() {
-            subscriber.send(frame(Opcode::Text, &envelope(event, args)));
-        }
-    }
-
-    fn is_logged(&self) -> bool {
-        false
-    }
-
-    fn join(&self, _: Key) -> Result<Cursor, Refusal> {
-        Err(Refusal::new(Code::BadRequest, FIXED))
-    }
-
-    fn leave(&self, _: Key) {}
-
-    fn disconnect(&self) {
-        self.close();
-    }
-
-    fn recheck(&self, _: &Socket) {}
-
-    fn close(&self) {
-        if let Some(subscriber) = self.subscriber.upgrade() {
-            let reason = "disconnected by the application".to_owned();
-            subscriber.end(End::Close(DISCONNECTED, reason));
-        }
-    }
-
-    fn handshake(&self) -> Option<Handshake> {
-        None
-    }
-
-    fn bounds(&self) -> Bounds {
-        let raw = "a raw WebSocket hears nothing but its channels: connect with the envelope";
-        Bounds {
-            hears: (!self.envelope).then_some(raw),
-            by_link: true,
-            fixed: Some(FIXED),
-        }
-    }
-}
-
-/// An event for one client, as it stands in no channel: no id, no channel.
-fn envelope(event: &str, args: &Args) -> Vec<u8> {
-    let mut text = Vec::with_capacity(64 + args.size());
-    text.extend_from_slice(b"{\"event\":");
-    write_str(&mut text, event);
-    text.extend_from_slice(b",\"data\":");
-    let count = args.len();
-    if count == 1 {
-        text.extend_from_slice(args.to_value().as_bytes());
-    } else {
-        args::write_surface(&mut text, args.json().as_bytes(), args.attachments());
-        text.extend_from_slice(format!(",\"args\":{count}").as_bytes());
-    }
-    text.push(b'}');
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn an_event_for_one_client_has_neither_id_nor_channel() {
-        let text = |elements: &str| {
-            let args = Args::received(elements, Vec::new());
-            String::from_utf8(envelope("a\"b", &args)).unwrap()
-        };
-        assert_eq!(text("{\"x\":1}"), r#"{"event":"a\"b","data":{"x":1}}"#);
-        assert_eq!(text("1,2"), r#"{"event":"a\"b","data":[1,2],"args":2}"#);
-        assert_eq!(text(""), r#"{"event":"a\"b","data":[],"args":0}"#);
-    }
+    })
 }

@@ -26,11 +26,12 @@ use super::publish::{Sent, read};
 use crate::answer::{Answer, Dress, empty, full, problem};
 use crate::app::{self, App, Peer};
 use crate::engineio::{
-    Engine, Granted, Handshake, Host, Opening, Serving, Shown, Sid, Ticket, packets, serve,
+    Engine, Granted, Handshake, Host, Opening, Serving, Sid, Ticket, packets, serve,
 };
 use crate::limit::Place;
 use crate::rates::{Account, Payer};
 use crate::refused::{Via, Who};
+use crate::shown::Shown;
 use crate::transport::{Answering, Back, Stream, wait};
 
 /// A request for the Engine.IO path, with what is known of who sent it.

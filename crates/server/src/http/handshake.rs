@@ -79,7 +79,12 @@ pub(super) fn close_at_once(
     let key = check(&head.method, head.version, &head.headers)?;
     let head = switching(&key, false, None, dress);
     let code = refusal.code.close().map(CloseCode);
-    Ok(Reply::Says(head, close_frame(code, &refusal.detail)))
+    let words = close_frame(code, &refusal.detail);
+    Ok(Reply::Says {
+        head,
+        named: false,
+        words,
+    })
 }
 
 /// The whole 101 head. `named`: the envelope's subprotocol was offered and

@@ -1,6 +1,7 @@
 //! `GET /c/…`: streams, polls, history (`PROTOCOL.md`, sections 2, 4, 5, 6).
 
 use std::cell::RefCell;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,6 +14,7 @@ use fanwire_core::policy::{Permit, Subject, Verb};
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use http::{Response, Version, request};
 
+use super::ask;
 use super::engineio;
 use super::handshake::{self, has_body};
 use super::negotiate::{self, Waits, Want, wants_close};
@@ -35,8 +37,13 @@ pub(super) enum Reply {
     Departs(Box<Departure>),
     /// A WebSocket that is to show in its first frame whose it is.
     Unproven(Box<Unproven>),
-    /// These are its last bytes: a WebSocket's answer, and what it says.
-    Says(Bytes, Bytes),
+    /// These are its last bytes: a WebSocket's answer, and what it says. `named`: the
+    /// envelope's subprotocol was offered and chosen.
+    Says {
+        head: Bytes,
+        named: bool,
+        words: Bytes,
+    },
     /// A poll or WebSocket of an Engine.IO session.
     Engine(Box<engineio::Exit>),
 }
@@ -48,7 +55,7 @@ pub(super) enum Reply {
 pub(super) async fn get(
     app: &Arc<App>,
     peer: &Peer,
-    who: (Subject, Payer<'_>),
+    who: (Subject, Payer<'_>, IpAddr),
     keys: Keys,
     query: &Query,
     head: &request::Parts,
@@ -59,7 +66,7 @@ pub(super) async fn get(
         max: app.config.poll.wait_max,
     };
     let want = negotiate::want(&head.headers, query, keys.len(), waits)?;
-    let reply = serve(app, who, keys, query, head, dress, want).await;
+    let reply = serve((app, peer), who, keys, query, head, dress, want).await;
     match (reply, want) {
         // An EventSource gives up for good on any answer but 200.
         (Err(refusal), Want::Sse { .. }) if refusal.code.retry() => {
@@ -77,8 +84,8 @@ pub(super) async fn get(
 }
 
 async fn serve(
-    app: &Arc<App>,
-    (subject, payer): (Subject, Payer<'_>),
+    (app, peer): (&Arc<App>, &Peer),
+    (subject, payer, client): (Subject, Payer<'_>, IpAddr),
     keys: Keys,
     query: &Query,
     head: &request::Parts,
@@ -111,6 +118,7 @@ async fn serve(
         ) if app.auth.takes_tokens() => Some((named, keys.clone())),
         _ => None,
     };
+    let comer = ask::comer(app, &keys, head, client);
     let admitted = app.door.admit(subject, verb, keys);
     let stopping = app.is_stopping();
     if admitted.is_ok() && stopping && matches!(want, Want::WebSocket { .. } | Want::Sse { .. }) {
@@ -133,6 +141,7 @@ async fn serve(
                 place: None,
                 client: None,
                 who: Kept::default(),
+                comer,
             })));
         }
         (Err(refusal), _) => return Err(refusal),
@@ -140,6 +149,14 @@ async fn serve(
     let opens = matches!(want, Want::WebSocket { .. } | Want::Sse { .. });
     app.rates
         .listens(payer, permit.keys(), opens, app.clock.now())?;
+    let visit = match ask::ask(comer, &permit, want).await {
+        Ok(visit) => visit,
+        Err(why) => {
+            let key = key.unwrap_or(HeaderValue::from_static(""));
+            let who = service::who(app, peer, head);
+            return ask::refuse((app, who), &why, want, &key, dress);
+        }
+    };
     let opened = match want {
         Want::WebSocket { .. } => Opened::WebSocket,
         Want::Sse { .. } => Opened::Sse,
@@ -162,6 +179,7 @@ async fn serve(
             place: None,
             client: None,
             who: Kept::default(),
+            visit,
         })))
     };
     match want {

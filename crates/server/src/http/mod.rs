@@ -2,6 +2,7 @@
 //! HTTP/1.1 leaves hyper wherever something is waited for; HTTP/2 stays.
 
 mod api;
+mod ask;
 pub(crate) mod connection;
 mod engineio;
 /// For the fuzz targets; nothing that serves calls it.

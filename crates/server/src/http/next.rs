@@ -115,6 +115,10 @@ fn next(app: &Arc<App>, peer: &Arc<Peer>, read: &Bytes) -> Option<(Judged, usize
 fn waits(app: &App, head: &request::Parts) -> Option<(Keys, Query)> {
     let list = channels_of(head.uri.path())?;
     let (keys, query) = target::read(list, head.uri.query()).ok()?;
+    // Code is asked first, which may take its time.
+    if app.spaces.serves_any(&keys) {
+        return None;
+    }
     let waits = Waits {
         default: app.config.poll.wait,
         max: app.config.poll.wait_max,
@@ -129,7 +133,7 @@ async fn publishes(app: &Arc<App>, peer: &Arc<Peer>, head: &request::Parts, body
     let mut answer = match reply {
         Reply::Answer(answer) => answer,
         // Only a GET listens.
-        Reply::Departs(_) | Reply::Unproven(_) | Reply::Says(..) | Reply::Engine(_) => {
+        Reply::Departs(_) | Reply::Unproven(_) | Reply::Says { .. } | Reply::Engine(_) => {
             empty(StatusCode::INTERNAL_SERVER_ERROR)
         }
     };

@@ -73,7 +73,7 @@ pub(super) async fn handle(
             hatch.leave(Exit::Unproven(unproven));
             std::future::pending().await
         }
-        Reply::Says(head, words) => {
+        Reply::Says { head, words, .. } => {
             hatch.leave(Exit::Says([head, words].concat().into()));
             std::future::pending().await
         }
@@ -274,7 +274,11 @@ pub(super) async fn route(
                 match engineio::answer(app, peer, asked, body, dress).await {
                     engineio::Said::Answer(answer) => Reply::Answer(answer),
                     engineio::Said::Leaves(exit) => Reply::Engine(exit),
-                    engineio::Said::Closes(head, words) => Reply::Says(head, words),
+                    engineio::Said::Closes(head, words) => Reply::Says {
+                        head,
+                        named: false,
+                        words,
+                    },
                 },
             );
         }
@@ -313,8 +317,8 @@ pub(super) async fn route(
                 buckets: &peer.buckets,
                 account,
             };
-            let who = (subject, payer);
             if method == Method::GET {
+                let who = (subject, payer, client);
                 let mut reply = listen::get(app, peer, who, keys, &query, head, dress).await?;
                 let place = place.flatten().map(Box::new);
                 let told = || app.remembers(self::who(app, peer, head));
@@ -327,7 +331,7 @@ pub(super) async fn route(
                         (unproven.place, unproven.client) = (place, Some(client));
                         unproven.who = told();
                     }
-                    Reply::Answer(_) | Reply::Says(..) | Reply::Engine(_) => {}
+                    Reply::Answer(_) | Reply::Says { .. } | Reply::Engine(_) => {}
                 }
                 return Ok(reply);
             }
@@ -339,6 +343,7 @@ pub(super) async fn route(
                 let sentence = "a message is the body of its request";
                 return Err(Refusal::new(Code::BadRequest, sentence));
             };
+            let who = (subject, payer);
             publish::publish(app, who, keys, query, &head.headers, body).await?
         }
     };

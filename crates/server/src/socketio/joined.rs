@@ -16,7 +16,7 @@ use super::conversation::Conversation;
 use super::units;
 use crate::dialect::socketio as dialect;
 use crate::engineio::{Engine, Reason};
-use crate::handlers::{Args, Handshake, Link, Room, Socket};
+use crate::handlers::{Args, Handshake, Link, Room, Socket, Space};
 use crate::rates::Account;
 
 /// A socket and what serves it.
@@ -112,7 +112,7 @@ impl Link for Joined {
         self.recovers
     }
 
-    fn join(&self, key: Key) -> Result<Cursor, Refusal> {
+    fn join(&self, _: &Space, key: Key) -> Result<Cursor, Refusal> {
         let permit = self.permit(Keys::from_iter([key]))?;
         match &*self.subscriber.lock() {
             Some(subscriber) => Ok(subscriber.join(permit)),

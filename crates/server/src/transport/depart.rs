@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fanwire_core::error::Refusal;
+use fanwire_core::error::{Code, Refusal};
 use fanwire_core::hub::{Attach, Heartbeat, Kind, Start, Subscriber};
+use fanwire_core::key::SocketId;
 use fanwire_core::policy::Permit;
 use fanwire_proto::ws::deflate::Agreed;
-use fanwire_proto::ws::{CloseCode, close_frame};
+use fanwire_proto::ws::{CloseCode, Opcode, close_frame, frame};
 
 use super::link::{Link, PullWriter};
 use super::listed::Listed;
@@ -22,6 +23,7 @@ use crate::answer::{Dress, raw_problem, raw_put_off};
 use crate::app::{App, Peer};
 use crate::clock::connection_id;
 use crate::dialect::Form;
+use crate::handlers::{ConnectRefusal, Hears, Visit};
 use crate::limit::Place;
 use crate::metrics::Opened;
 use crate::rates::Account;
@@ -49,6 +51,16 @@ pub(crate) struct Departure {
     pub(crate) client: Option<IpAddr>,
     /// Who is refused, should it be.
     pub(crate) who: Kept,
+    /// A WebSocket as code sees it, where any serves.
+    pub(crate) visit: Option<Box<Visit>>,
+}
+
+impl Departure {
+    /// The connection's public id.
+    fn conn(&self) -> SocketId {
+        let visit = self.visit.as_ref();
+        visit.map_or_else(connection_id, |visit| visit.id().clone())
+    }
 }
 
 /// Where a poll's socket goes after its answer.
@@ -157,6 +169,27 @@ pub(super) fn closing(refusal: &Refusal) -> Vec<u8> {
     close_frame(Some(code), &refusal.to_string()).to_vec()
 }
 
+/// The last words to a WebSocket whose client code refuses: all of the refusal to who
+/// reads envelopes, then the close frame.
+pub(crate) fn refused_by_code(hears: Hears, why: &ConnectRefusal) -> Vec<u8> {
+    let refusal = why.as_refusal();
+    let mut words = Vec::new();
+    if hears == Hears::Envelope {
+        let mut data = serde_json::json!({
+            "code": refusal.code.as_str(),
+            "message": why.message,
+        });
+        if let Some(more) = &why.data {
+            data["data"] = more.clone();
+        }
+        let told = serde_json::json!({ "event": "$error", "data": data });
+        words.extend_from_slice(&frame(Opcode::Text, told.to_string().as_bytes()));
+    }
+    let code = refusal.code.close().or(Code::Forbidden.close());
+    words.extend_from_slice(&close_frame(code.map(CloseCode), &why.message));
+    words
+}
+
 /// Takes a socket on, in a task of its own: the HTTP task is much larger.
 /// `read` is what hyper had read beyond the request. Where the hub refuses, the
 /// refusal is the HTTP answer, because no head has been written.
@@ -165,10 +198,12 @@ pub(crate) fn depart(
     peer: Arc<Peer>,
     stream: Stream,
     read: &[u8],
-    departure: Departure,
+    mut departure: Departure,
 ) {
     let mut port = Port::new(stream, app.clock.clone(), app.config.debug.force_pull);
     let (purpose, account) = (departure.purpose, departure.account);
+    let conn = departure.conn();
+    let visit = departure.visit.take();
     // The head of a WebSocket may be out already.
     let switched = departure.head.is_empty();
     let (permit, dress, back) = (
@@ -177,7 +212,7 @@ pub(crate) fn depart(
         departure.back,
     );
     let who = departure.who.clone();
-    let subscriber = match attach(&app, &mut port, departure) {
+    let subscriber = match attach(&app, &mut port, departure, conn) {
         Ok(subscriber) => subscriber,
         Err(refusal) => {
             app.refuses_kept(&refusal, &who);
@@ -200,7 +235,8 @@ pub(crate) fn depart(
             let deflated = agreed.is_some();
             let socket =
                 web_socket::Socket::new(app, peer, port, subscriber, permit, envelope, deflated);
-            tokio::spawn(socket.charged_to(account).told_of(who).with_read(read));
+            let socket = socket.charged_to(account).told_of(who).with_read(read);
+            tokio::spawn(socket.visiting(visit));
         }
         Purpose::Sse { .. } => {
             tokio::spawn(park::Parked::stream(app, peer, port, subscriber));
@@ -231,6 +267,7 @@ pub(crate) struct Promised {
     who: Kept,
     envelope: bool,
     deflated: bool,
+    visit: Option<Box<Visit>>,
 }
 
 /// Attaches a WebSocket before there is a stream for it.
@@ -242,7 +279,7 @@ pub(crate) fn promise(
     peer: Arc<Peer>,
     departure: Departure,
 ) -> Result<Promised, Refusal> {
-    let purpose = departure.purpose;
+    let (purpose, conn) = (departure.purpose, departure.conn());
     let (envelope, deflated) = match purpose {
         Purpose::WebSocket {
             envelope, agreed, ..
@@ -261,7 +298,7 @@ pub(crate) fn promise(
         // raw ones do without a word.
         preface: departure.head,
         kind: purpose.kind(),
-        conn: connection_id(),
+        conn,
         writer: Box::new(PullWriter::new(link.clone()).listed(listed)),
         heartbeat: purpose.heartbeat(&app),
         shard: None,
@@ -276,6 +313,7 @@ pub(crate) fn promise(
         who,
         envelope,
         deflated,
+        visit: departure.visit,
     })
 }
 
@@ -300,6 +338,7 @@ impl Promised {
             self.deflated,
         )
         .told_of(self.who)
+        .visiting(self.visit)
         .await;
     }
 }
@@ -347,6 +386,7 @@ pub(super) fn attach(
     app: &Arc<App>,
     port: &mut Port,
     departure: Departure,
+    conn: SocketId,
 ) -> Result<Subscriber, Refusal> {
     port.hold(departure.place);
     let purpose = departure.purpose;
@@ -358,7 +398,7 @@ pub(super) fn attach(
         form: purpose.form().id(),
         preface: departure.head,
         kind: purpose.kind(),
-        conn: connection_id(),
+        conn,
         writer: port.writer(listed),
         heartbeat: purpose.heartbeat(app),
         shard: None,

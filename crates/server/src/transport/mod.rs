@@ -20,7 +20,8 @@ mod stream;
 mod web_socket;
 
 pub(crate) use depart::{
-    Answering, Back, Departure, Judged, Promised, Purpose, Said, depart, promise, rest, wait,
+    Answering, Back, Departure, Judged, Promised, Purpose, Said, depart, promise, refused_by_code,
+    rest, wait,
 };
 pub(crate) use link::{Link, PullWriter, Signal, send};
 pub(crate) use listed::Listed;

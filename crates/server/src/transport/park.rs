@@ -20,6 +20,7 @@ use super::rest::{Alarm, Next, Resting};
 use super::stream::{Stream, linger, with_scratch};
 use crate::answer::{Dress, raw_problem};
 use crate::app::{App, Peer};
+use crate::clock::connection_id;
 use crate::refused::Kept;
 
 /// Bytes that a peer may send on an event stream, where nothing is expected.
@@ -182,7 +183,7 @@ fn go_on(resting: Resting, next: Next) -> State {
             let Departure { dress, who, .. } = &*departure;
             (after.dress, after.who) = (dress.clone(), who.clone());
             after.kept = behind.into();
-            match attach(&app, &mut port, *departure) {
+            match attach(&app, &mut port, *departure, connection_id()) {
                 Ok(subscriber) => Parked::poll(app, peer, port, subscriber, after).0,
                 Err(refusal) => {
                     app.refuses_kept(&refusal, &after.who);

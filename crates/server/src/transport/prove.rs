@@ -16,11 +16,13 @@ use fanwire_core::policy::{Permit, Verb};
 use fanwire_proto::native::Request;
 use fanwire_proto::ws::{CloseCode, Decoder, Event, Limits, Opcode, Role, close_frame, frame};
 
-use super::depart::{Back, Departure, Purpose, closing, depart};
+use super::depart::{Back, Departure, Purpose, closing, depart, refused_by_code};
 use super::stream::{Stream, linger, with_scratch};
 use crate::answer::Dress;
 use crate::app::{App, Peer};
 use crate::auth::MAX_TOKEN;
+use crate::clock::connection_id;
+use crate::handlers::{Comer, Hears, Visit};
 use crate::limit::Place;
 use crate::metrics::Opened;
 use crate::rates::{Account, Payer};
@@ -57,7 +59,12 @@ pub(crate) struct Unproven {
     pub(crate) client: Option<IpAddr>,
     /// As a departure's.
     pub(crate) who: Kept,
+    /// Where code serves: what is to be asked, once it is known who it is.
+    pub(crate) comer: Option<Box<Comer>>,
 }
+
+/// Who it is and pays, and what came behind that.
+type Known = (Permit, Account, Vec<u8>);
 
 /// How it ends without having begun.
 enum Ends {
@@ -102,7 +109,14 @@ pub(crate) fn prove(
     tokio::spawn(run(app, peer, stream, read, unproven));
 }
 
-async fn run(app: Arc<App>, peer: Arc<Peer>, mut stream: Stream, read: Bytes, unproven: Unproven) {
+async fn run(
+    app: Arc<App>,
+    peer: Arc<Peer>,
+    mut stream: Stream,
+    read: Bytes,
+    mut unproven: Unproven,
+) {
+    let comer = unproven.comer.take();
     let known = {
         let hears = pin!(hear((&app, &peer), &mut stream, read, &unproven));
         let stops = pin!(app.reached(Stage::Draining));
@@ -118,8 +132,12 @@ async fn run(app: Arc<App>, peer: Arc<Peer>, mut stream: Stream, read: Bytes, un
             () = stops => Err(Ends::close(CloseCode::RESTART, "the server shuts down")),
         }
     };
+    let known = match known {
+        Ok(known) => asked(&app, comer, known).await,
+        Err(ends) => Err(ends),
+    };
     match known {
-        Ok((permit, account, rest)) => {
+        Ok(((permit, account, rest), visit)) => {
             let departure = Departure {
                 permit,
                 start: unproven.start,
@@ -135,6 +153,7 @@ async fn run(app: Arc<App>, peer: Arc<Peer>, mut stream: Stream, read: Bytes, un
                 place: unproven.place,
                 client: unproven.client,
                 who: unproven.who,
+                visit,
             };
             depart(app, peer, stream, &rest, departure);
         }
@@ -145,6 +164,26 @@ async fn run(app: Arc<App>, peer: Arc<Peer>, mut stream: Stream, read: Bytes, un
             say_last(&app, stream, &words).await;
         }
     }
+}
+
+/// Whether code lets it in, where any serves.
+async fn asked(
+    app: &App,
+    comer: Option<Box<Comer>>,
+    known: Known,
+) -> Result<(Known, Option<Box<Visit>>), Ends> {
+    let visit = match comer {
+        None => None,
+        Some(comer) => {
+            let asked = comer.asks(connection_id(), &known.0, Hears::Envelope).await;
+            let visit = asked.map_err(|why| {
+                Ends::Refused(refused_by_code(Hears::Envelope, &why), why.as_refusal())
+            })?;
+            Some(Box::new(visit))
+        }
+    };
+    app.metrics.opens(Opened::WebSocket);
+    Ok((known, visit))
 }
 
 async fn say_last(app: &App, mut stream: Stream, words: &[u8]) {
@@ -161,7 +200,7 @@ async fn hear(
     stream: &mut Stream,
     read: Bytes,
     unproven: &Unproven,
-) -> Result<(Permit, Account, Vec<u8>), Ends> {
+) -> Result<Known, Ends> {
     write(stream, &unproven.head).await?;
     let (text, rest) = first(stream, read.to_vec()).await?;
     let Ok(Request::Auth(auth)) = Request::parse(&text) else {
@@ -186,7 +225,6 @@ async fn hear(
     app.rates
         .listens(payer, permit.keys(), true, app.clock.now())
         .map_err(Ends::refused)?;
-    app.metrics.opens(Opened::WebSocket);
     Ok((permit, account, rest))
 }
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use fanwire_core::broker::Appended;
 use fanwire_core::clock::{Clock as _, Instant};
 use fanwire_core::error::{Code, Refusal};
-use fanwire_core::hub::{Draft, End, Subscriber};
+use fanwire_core::hub::{Draft, End};
 use fanwire_core::key::Key;
 use fanwire_core::message::{Body, EventName};
 use fanwire_core::policy::{Permit, Verb};
@@ -22,7 +22,7 @@ use fanwire_proto::ws::{Opcode, frame};
 use super::renew::Renewing;
 use crate::answer;
 use crate::app::App;
-use crate::handlers::{Calling, Reply, Space, Visitor};
+use crate::handlers::{AtWork, Calling, Reply, Visit};
 use crate::rates::Payer;
 
 /// The close code of a raw socket whose event code refused by a word of its own: of
@@ -57,9 +57,8 @@ pub(super) struct By<'a> {
     /// The right to listen.
     pub(super) permit: &'a Permit,
     pub(super) payer: Payer<'a>,
-    pub(super) subscriber: &'a Arc<Subscriber>,
-    /// As code sees it.
-    pub(super) visitor: &'a Visitor,
+    /// As code sees it, where any serves.
+    pub(super) visit: Option<&'a Visit>,
     pub(super) envelope: bool,
 }
 
@@ -71,6 +70,19 @@ pub(super) enum Work {
     Calls(Calls),
     /// Another token.
     Renews(Renewing),
+    /// Code is told that it is in.
+    Enters(AtWork),
+}
+
+impl Work {
+    /// What of it goes on where nobody waits for it any more: code that has begun.
+    pub(super) fn rest(self) -> Option<AtWork> {
+        match self {
+            Self::Calls(calls) => Some(Box::pin(async move { drop(calls.calling.await) })),
+            Self::Enters(entering) => Some(entering),
+            Self::Publishes(_) | Self::Renews(_) => None,
+        }
+    }
 }
 
 /// What became of a frame that wanted to publish.
@@ -244,23 +256,19 @@ fn publish(
         let namespace = listening.keys()[0].namespace();
         app.rates
             .publishes(by.payer, namespace, draft.body.len(), now)?;
-        let code = match code_for(app, listening, &draft) {
-            Some(_) if draft.key.is_some() => {
-                let sentence = "code handles this event here: it takes no key";
-                return Err(Refusal::new(Code::BadRequest, sentence));
-            }
-            code => code,
-        };
-        Ok((permit, code))
+        let visit = by.visit.filter(|_| is_for_code(app, listening, &draft));
+        if visit.is_some() && draft.key.is_some() {
+            let sentence = "code handles this event here: it takes no key";
+            return Err(Refusal::new(Code::BadRequest, sentence));
+        }
+        let calling = visit.and_then(|visit| {
+            let event = (draft.event.as_str().to_owned(), draft.body.clone());
+            visit.calls(listening.keys()[0].namespace(), event)
+        });
+        Ok((permit, calling))
     });
     match admitted {
-        Ok((permit, Some(space))) => {
-            let event = (draft.event.as_str().to_owned(), draft.body);
-            let calling = by
-                .visitor
-                .calls(space, by.subscriber, by.envelope, &permit, event);
-            Ok(Work::Calls(Calls { reference, calling }))
-        }
+        Ok((_, Some(calling))) => Ok(Work::Calls(Calls { reference, calling })),
         Ok((permit, None)) => Ok(Work::Publishes(Publishing {
             reference,
             bytes: draft.body.len(),
@@ -270,12 +278,14 @@ fn publish(
     }
 }
 
-/// The namespace whose code takes this, where the channels are all of one.
-fn code_for(app: &App, listening: &Permit, draft: &Draft) -> Option<Arc<Space>> {
-    let namespace = listening.keys().first()?.namespace();
-    let one = |key: &Key| key.namespace() == namespace;
-    let space = app.spaces.taking(namespace, draft.event.as_str())?;
-    listening.keys().iter().all(one).then_some(space)
+/// Whether code takes this: that of the channels' namespace, where it is one.
+fn is_for_code(app: &App, listening: &Permit, draft: &Draft) -> bool {
+    let Some(namespace) = listening.keys().first().map(Key::namespace) else {
+        return false;
+    };
+    let mut keys = listening.keys().iter();
+    keys.all(|key| key.namespace() == namespace)
+        && app.spaces.taking(namespace, draft.event.as_str()).is_some()
 }
 
 /// Counts refused frames, so that a broken client does not go on for ever.

@@ -22,7 +22,7 @@ use super::publish::{By, Called, Outcome, Refusals, Work, publish_binary, publis
 use super::renew::Renewed;
 use super::stream::{linger, with_scratch};
 use crate::app::{App, Peer};
-use crate::handlers::Visitor;
+use crate::handlers::Visit;
 use crate::rates::{Account, Payer};
 use crate::refused::Kept;
 
@@ -60,8 +60,8 @@ struct Open {
     port: Port,
     /// Held on to here alone: code that says something to it has it for that moment.
     subscriber: Arc<Subscriber>,
-    /// As code sees it.
-    visitor: Visitor,
+    /// As code sees it, where any serves.
+    visit: Option<Box<Visit>>,
     /// The right to listen; names who publishes, and where to.
     permit: Permit,
     /// Who pays for what comes.
@@ -113,7 +113,7 @@ impl Socket {
             peer,
             port,
             subscriber: Arc::new(subscriber),
-            visitor: Visitor::default(),
+            visit: None,
             permit,
             account: Account::default(),
             who: Kept::default(),
@@ -147,6 +147,15 @@ impl Socket {
         self
     }
 
+    /// The same, of a client that code has let in. Its frames wait until code was told.
+    pub(super) fn visiting(mut self, visit: Option<Box<Visit>>) -> Self {
+        if let (Some(open), Some(mut visit)) = (&mut self.0, visit) {
+            open.work = Some(Work::Enters(visit.enter(&open.subscriber)));
+            open.visit = Some(visit);
+        }
+        self
+    }
+
     /// The same, with bytes that came in the same packet as the request.
     pub(super) fn with_read(mut self, read: &[u8]) -> Self {
         if let Some(open) = &mut self.0 {
@@ -164,14 +173,26 @@ impl Future for Socket {
             return Poll::Ready(());
         };
         let end = std::task::ready!(open.poll(cx));
-        if let Some(open) = self.0.take().filter(|_| end != End::Gone) {
-            tokio::spawn(open.finish());
+        if let Some(mut open) = self.0.take() {
+            open.part(&end);
+            if end != End::Gone {
+                tokio::spawn(open.finish());
+            }
         }
         Poll::Ready(())
     }
 }
 
 impl Open {
+    /// Code hears that its client has gone, behind what it is at.
+    fn part(&mut self, end: &End) {
+        if let Some(visit) = self.visit.take() {
+            let at_work = self.work.take().and_then(Work::rest);
+            // Counted among the connections until code is through.
+            visit.leaves(reason(end, self.peer_closed), at_work, self.peer.clone());
+        }
+    }
+
     /// Our close frame is out. Its echo is awaited, whatever comes before; then
     /// the connection is closed.
     async fn finish(mut self) {
@@ -217,6 +238,10 @@ impl Open {
                         let called = std::task::ready!(calls.poll(cx));
                         self.work = None;
                         self.hear(called);
+                    }
+                    Work::Enters(entering) => {
+                        std::task::ready!(entering.as_mut().poll(cx));
+                        self.work = None;
                     }
                     Work::Renews(renewing) => {
                         let renewed = std::task::ready!(renewing.poll(cx));
@@ -337,8 +362,7 @@ impl Open {
         By {
             permit: &self.permit,
             payer: self.payer(),
-            subscriber: &self.subscriber,
-            visitor: &self.visitor,
+            visit: self.visit.as_deref(),
             envelope: self.envelope,
         }
     }
@@ -395,8 +419,10 @@ impl Open {
             Ok(ref permit) => {
                 self.permit = permit.clone();
                 self.account = self.app.rates.becomes(self.account, permit.subject());
-                self.visitor.becomes(permit.subject());
-                self.subscriber.renew(permit.clone());
+                match &mut self.visit {
+                    Some(visit) => visit.renews(permit),
+                    None => self.subscriber.renew(permit.clone()),
+                }
                 if let Some(ack) = renewed.ack() {
                     self.subscriber.send(ack);
                 }
@@ -412,6 +438,21 @@ impl Open {
     fn end(&mut self, end: End) {
         self.ending = true;
         self.subscriber.end(end);
+    }
+}
+
+/// Why a client has gone, in the words that Socket.IO has for it.
+fn reason(end: &End, peer_closed: bool) -> &'static str {
+    match end {
+        _ if peer_closed => "transport close",
+        End::Gone | End::Answered => "transport close",
+        End::Silent => "ping timeout",
+        End::Slow | End::Gap(_) => "transport error",
+        End::Shutdown => "server shutting down",
+        End::Fault => "forced server close",
+        // What came is not the protocol (RFC 6455, 7.4.1).
+        End::Close(1002..=1010, _) => "parse error",
+        End::Close(..) | End::Refused(_) => "server namespace disconnect",
     }
 }
 

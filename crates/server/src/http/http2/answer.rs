@@ -71,12 +71,14 @@ pub(super) async fn answer(
             }
             whole(answer, bare, progress).await
         }
-        Reply::Says(_, words) => {
+        Reply::Says { named, words, .. } => {
             let Some(stream) = stream else {
                 return whole(problem(&no_websocket()), bare, progress).await;
             };
             tunnel::say_last(app, peer, stream, words, progress.clone());
-            Response::new(body::Reply::whole(Bytes::new(), progress))
+            let mut response = Response::new(body::Reply::whole(Bytes::new(), progress));
+            handshake::name(response.headers_mut(), named, None);
+            response
         }
         Reply::Unproven(mut unproven) => {
             let Some(stream) = stream else {

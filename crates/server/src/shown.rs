@@ -1,4 +1,4 @@
-//! What a session remembers of the request that opened it, in little room and without
+//! What a connection remembers of the request that opened it, in little room and without
 //! secrets. The values of parsed headers are slices of what was read from the socket, and
 //! would keep all of it.
 
