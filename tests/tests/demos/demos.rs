@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use fanwire::Running;
-use fanwire_demo::{Options, Timings};
+use fanwire_demo::{LogTail, Options, Timings};
 use fanwire_tests::http::{self, Answer};
 use fanwire_tests::wait::{until, within};
 
@@ -16,6 +16,8 @@ pub(crate) const SOON: Duration = Duration::from_millis(10);
 pub(crate) struct Demos {
     pub(crate) running: Running,
     pub(crate) addr: SocketAddr,
+    /// Of a log that a test may turn on.
+    pub(crate) log: LogTail,
 }
 
 impl Demos {
@@ -35,9 +37,10 @@ impl Demos {
             timings,
             ..Options::default()
         };
+        let log = options.log.clone();
         let running = fanwire_demo::start(options).await.unwrap();
         let addr = running.addr();
-        Self { running, addr }
+        Self { running, addr, log }
     }
 
     pub(crate) async fn post(&self, target: &str, json: &str) -> Answer {

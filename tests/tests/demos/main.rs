@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod chat;
+mod dashboard;
 mod demos;
 mod events;
 mod long_polling;
+mod ticker;

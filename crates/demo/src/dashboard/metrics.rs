@@ -138,3 +138,39 @@ fn cpu_time() -> Option<Duration> {
     let mut next = || used.next()?.parse::<u64>().ok();
     Some(Duration::from_millis((next()? + next()?) * 10))
 }
+
+#[cfg(test)]
+mod tests {
+    use fanwire::{Config, Server};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn nothing_is_measured_while_nobody_watches() {
+        let mut config = Config::default();
+        config.listen.addresses = vec![([127, 0, 0, 1], 0).into()];
+        let server = Server::new(config).expect("a configuration");
+        let running = server.start().await.expect("a server");
+        tokio::time::pause();
+        let metrics = Arc::new(Metrics::new(watch::Sender::new(())));
+        let second = Duration::from_secs(1);
+        tokio::spawn(measure(Arc::downgrade(&metrics), running.figures(), second));
+        let after = async |seconds| {
+            // The clock is stopped: it goes on where everybody waits for it.
+            tokio::time::sleep(seconds * second + second / 2).await;
+            metrics.lock().last()
+        };
+        assert_eq!(after(100).await, 0);
+        let (one, two) = (metrics.watch(), metrics.watch());
+        assert_eq!(after(10).await, 10);
+        drop(one);
+        let before = after(10).await;
+        assert!((19..=21).contains(&before), "{before}");
+        drop(two);
+        let last = after(100).await;
+        assert!(last <= before + 1, "{last}");
+        assert_eq!(after(100).await, last);
+        let _again = metrics.watch();
+        assert_eq!(after(10).await, last + 10);
+    }
+}
