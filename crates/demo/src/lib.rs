@@ -7,6 +7,7 @@
 //! | [`long_polling`] | `/messages` |
 //! | [`events`] | `/events…`, `/broadcast` |
 //! | [`chat`] | Socket.IO at `/` |
+//! | [`web_socket`] | WebSockets at `/c/wall:all` |
 //! | [`dashboard`] | `/dashboard/…` |
 //! | [`ticker`] | `/ticker` |
 //!
@@ -27,6 +28,7 @@ mod serve;
 mod ticker;
 mod time;
 mod timings;
+mod web_socket;
 
 pub use log_tail::LogTail;
 pub use serve::{Options, start};

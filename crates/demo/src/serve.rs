@@ -9,7 +9,7 @@ use crate::dashboard::{self, Dashboard};
 use crate::demo::Demo;
 use crate::log_tail::LogTail;
 use crate::timings::Timings;
-use crate::{chat, events, long_polling, one_order, pages, ticker};
+use crate::{chat, events, long_polling, one_order, pages, ticker, web_socket};
 
 /// In the order of the index.
 const DEMOS: &[&Demo] = &[
@@ -17,12 +17,10 @@ const DEMOS: &[&Demo] = &[
     &long_polling::DEMO,
     &events::DEMO,
     &chat::DEMO,
+    &web_socket::DEMO,
     &dashboard::DEMO,
     &ticker::DEMO,
 ];
-
-/// The largest message: a photograph or a song in one frame.
-const MESSAGE: usize = 16 << 20;
 
 /// Where the demos are served.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +43,7 @@ pub async fn start(options: Options) -> Result<Running, Box<dyn std::error::Erro
     let dashboard = Dashboard::new(&timings, options.log.clone());
     let config = config(options);
     let application = chat::serve(Application::new(), timings.absence)?;
+    let application = web_socket::serve(application)?;
     let routes = pages::routes(DEMOS)
         .merge(long_polling::routes(timings.patience))
         .merge(events::routes(timings))
@@ -60,13 +59,11 @@ fn config(options: Options) -> Config {
     let mut config = Config::default();
     let namespaces = &mut config.namespaces.by_name;
     namespaces.insert(one_order::NAMESPACE.to_owned(), one_order::rules());
+    web_socket::configure(&mut config, options.timings.ping);
     config.listen.addresses = options.addresses;
     // Whoever writes a page of their own for these servers may open it from anywhere.
     config.access.open = true;
     config.access.allow_origins = vec!["*".to_owned()];
-    config.ws.ping = options.timings.ping;
-    config.ws.timeout = options.timings.ping;
-    config.limits.message = MESSAGE;
     // A page and its streams go together: nothing here is worth waiting for.
     config.listen.drain_window = Duration::ZERO;
     config

@@ -3,15 +3,22 @@
 
 import { EventSource } from 'eventsource-4';
 import { io } from 'socket.io-client-4.8';
+import WebSocket from 'ws';
 
 import { chatTests } from './demos/chat.mjs';
 import { eventsTests } from './demos/events.mjs';
 import { longPollingTests } from './demos/long_polling.mjs';
+import { webSocketTests } from './demos/web_socket.mjs';
 import { runTests, tap } from './lib/suite.mjs';
 
-const { FANWIRE_URL: url } = process.env;
+const { FANWIRE_URL: url, FANWIRE_WS_URL: wsUrl } = process.env;
 let count = 0;
-for (const tests of [longPollingTests(url), eventsTests(url, EventSource), chatTests(url, io, '4.8')]) {
+for (const tests of [
+  longPollingTests(url),
+  eventsTests(url, EventSource),
+  chatTests(url, io, '4.8'),
+  webSocketTests(`${wsUrl}/c/wall:all`, WebSocket, 'ws'),
+]) {
   const { total } = await runTests(tests, tap('demos'));
   count += total;
 }

@@ -7,3 +7,4 @@ mod demos;
 mod events;
 mod long_polling;
 mod ticker;
+mod web_socket;

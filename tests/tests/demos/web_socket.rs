@@ -1,0 +1,129 @@
+//! The plain WebSocket.
+
+use fanwire_tests::said::{Kind, Said};
+use fanwire_tests::wait::within;
+use fanwire_tests::ws::Ws;
+
+use crate::demos::{Demos, SOON};
+
+const TARGET: &str = "/c/wall:all";
+
+/// The next frame: its kind and its bytes.
+async fn next(ws: &mut Ws) -> (Kind, Vec<u8>) {
+    match within("a frame", ws.next()).await {
+        Said::Heard(heard) => (heard.kind, heard.data),
+        other => panic!("no frame: {other:?}"),
+    }
+}
+
+async fn come(demos: &Demos) -> Ws {
+    Ws::open(demos.addr, TARGET, &[]).await
+}
+
+#[tokio::test]
+async fn what_one_sends_all_receive_as_it_was_and_in_one_order() {
+    let demos = Demos::start(|_| {}).await;
+    let mut all = Vec::new();
+    for _ in 0..3 {
+        all.push(come(&demos).await);
+    }
+    for n in 0..10 {
+        all[0].text(&format!("{{\"n\": {n}}} ü")).await;
+        all[1].binary(&[0, n, 0xff]).await;
+    }
+    let mut orders = Vec::new();
+    for ws in &mut all {
+        let mut order = Vec::new();
+        for _ in 0..20 {
+            order.push(next(ws).await);
+        }
+        orders.push(order);
+    }
+    assert!(orders.iter().all(|order| *order == orders[0]));
+    for n in 0..10 {
+        let text = (Kind::Raw, format!("{{\"n\": {n}}} ü").into_bytes());
+        assert!(orders[0].contains(&text));
+        assert!(orders[0].contains(&(Kind::Frame, vec![0, n, 0xff])));
+    }
+    drop(all);
+    demos.deserted().await;
+    demos.stop().await;
+}
+
+#[tokio::test]
+async fn files_of_eight_megabytes_reach_all_byte_for_byte() {
+    let demos = Demos::start(|_| {}).await;
+    let (mut one, mut two) = (come(&demos).await, come(&demos).await);
+    let file = |seed: u8| -> Vec<u8> {
+        let bytes =
+            (0..8_000_000_u32).map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()[3] ^ seed);
+        bytes.collect()
+    };
+    // More than an outbox holds, and another one behind it.
+    let sends = async {
+        one.binary(&file(1)).await;
+        one.binary(&file(2)).await;
+        one
+    };
+    let reads = async {
+        for seed in [1, 2] {
+            let (kind, bytes) = next(&mut two).await;
+            assert!(kind == Kind::Frame && bytes == file(seed), "file {seed}");
+        }
+    };
+    let (mut one, ()) = tokio::join!(sends, reads);
+    for seed in [1, 2] {
+        assert!(
+            next(&mut one).await.1 == file(seed),
+            "the sender's file {seed}"
+        );
+    }
+    demos.stop().await;
+}
+
+#[tokio::test]
+async fn w7_a_frame_that_is_too_large_ends_its_sender_alone() {
+    let demos = Demos::start(|_| {}).await;
+    let (mut one, mut two) = (come(&demos).await, come(&demos).await);
+    // The head of a frame of 17 MB is enough to know.
+    let mut head = vec![0x82, 0xff];
+    head.extend_from_slice(&17_000_000_u64.to_be_bytes());
+    head.extend_from_slice(&[0; 4]);
+    one.send(&head).await;
+    let (code, _) = within("the end", one.closed()).await;
+    assert_eq!(code, 1009);
+    two.text("still here").await;
+    assert_eq!(next(&mut two).await.1, b"still here");
+    demos.stop().await;
+}
+
+#[tokio::test]
+async fn who_is_silent_is_pinged_and_cut_and_who_answers_stays() {
+    let demos = Demos::start(|timings| timings.ping = SOON * 50).await;
+    let mut silent = come(&demos).await;
+    let mut answers = come(&demos).await;
+    let cut = async {
+        loop {
+            match within("the end", silent.frame()).await {
+                Ok(frame) if frame.opcode == 8 => return true,
+                Ok(frame) => assert_eq!(frame.opcode, 9),
+                Err(_) => return false,
+            }
+        }
+    };
+    // Answers pings while it waits.
+    let stays = async {
+        let said = next(&mut answers).await;
+        assert!(answers.pings > 0);
+        said
+    };
+    let after = async {
+        cut.await;
+        let mut other = come(&demos).await;
+        other.text("after").await;
+        other
+    };
+    let (said, _) = tokio::join!(stays, after);
+    assert_eq!(said.1, b"after");
+    demos.stop().await;
+}
