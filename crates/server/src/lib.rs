@@ -59,9 +59,10 @@ pub use fanwire_core::key::SocketId;
 pub use fanwire_core::policy::{Subject, User};
 pub use figures::Figures;
 pub use handlers::{
-    AckError, Answers, Application, Args, Arrival, Auth, Call, ConnectRefusal, Context, Departure,
-    Emit, Entry, EventName, Extract, FromArg, Handler, Handlers, Handshake, IntoArg, IntoArgs,
-    IntoReply, InvalidArgs, Io, Json, Kept, Needs, Reason, Rejected, Reply, Socket, State, Target,
+    AckError, Answers, Application, Args, Around, Arrival, Auth, Call, ConnectRefusal, Context,
+    Departure, Emit, Entry, EventName, Extract, FromArg, Handler, Handlers, Handshake, IntoArg,
+    IntoArgs, IntoReply, InvalidArgs, Io, Json, Kept, Needs, Next, Reason, Rejected, Reply, Socket,
+    State, Target,
 };
 /// Decoders without a public door, for the fuzz targets.
 #[cfg(feature = "fuzzing")]

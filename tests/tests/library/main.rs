@@ -2,6 +2,7 @@
 //! every transport.
 #![allow(clippy::unwrap_used)]
 
+mod around;
 mod events;
 mod examples;
 mod extractors;

@@ -5,10 +5,15 @@ use std::sync::Arc;
 
 use fanwire_core::key::{InvalidKey, Namespace};
 
-use super::code::Code;
-use super::namespace::Handlers;
+use super::around::Around;
+use super::code::{Code, Erased, erased};
+use super::context::Arrival;
+use super::convert::{IntoReply, Reply};
+use super::handler::Handler;
+use super::namespace::{Handlers, asked, replied};
 use super::pattern::Pattern;
-use super::states::{MissingState, States};
+use super::refusal::ConnectRefusal;
+use super::states::{MissingState, Needs, States};
 
 /// The code of a server's own.
 ///
@@ -35,6 +40,10 @@ use super::states::{MissingState, States};
 pub struct Application {
     namespaces: Vec<(Pattern, Arc<Code>)>,
     states: States,
+    /// For all namespaces, before their own.
+    connect: Vec<Erased<Arrival, Result<(), ConnectRefusal>>>,
+    around: Vec<Erased<Around, Reply>>,
+    needs: Vec<(&'static str, Needs)>,
 }
 
 impl fmt::Debug for Application {
@@ -57,6 +66,53 @@ impl Application {
     #[must_use]
     pub fn state<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
         self.states.set(value);
+        self
+    }
+
+    /// Asked before a client comes into any of the application's namespaces, before
+    /// the namespace's own [`on_connect`](Handlers::on_connect).
+    #[must_use]
+    pub fn on_connect<M, H>(mut self, handler: H) -> Self
+    where
+        M: 'static,
+        H: Handler<Arrival, M, Output = Result<(), ConnectRefusal>>,
+    {
+        self.needs.push(("on_connect", Needs::of(H::needs)));
+        self.connect.push(erased(handler, asked));
+        self
+    }
+
+    /// Called around every event that a handler of the application takes, in all its
+    /// namespaces, as [`Handlers::around`] is in one.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    ///
+    /// use fanwire::{Application, Call, Next, Reply, State};
+    ///
+    /// #[derive(Clone, Default)]
+    /// struct Refused(Arc<AtomicU64>);
+    ///
+    /// let application = Application::new().state(Refused::default()).around(
+    ///     async |State(refused): State<Refused>, call: Call, next: Next| {
+    ///         let reply = next.run(call).await;
+    ///         if let Reply::Rejected(_) = reply {
+    ///             refused.0.fetch_add(1, Ordering::Relaxed);
+    ///         }
+    ///         reply
+    ///     },
+    /// );
+    /// ```
+    #[must_use]
+    pub fn around<M, H>(mut self, handler: H) -> Self
+    where
+        M: 'static,
+        H: Handler<Around, M>,
+        H::Output: IntoReply,
+    {
+        self.needs.push(("around", Needs::of(H::needs)));
+        self.around.push(erased(handler, replied));
         self
     }
 
@@ -84,20 +140,22 @@ impl Application {
     pub(crate) fn ready(mut self) -> Result<Self, MissingState> {
         let states = Arc::new(std::mem::take(&mut self.states));
         let mut missing = Vec::new();
+        for (handler, needs) in &self.needs {
+            let handler = format!("{handler} of the application");
+            missing.extend(asks_in_vain(&handler, needs, &states));
+        }
         for (pattern, code) in &mut self.namespaces {
             // Nobody else has it before it is served.
             let Some(code) = Arc::get_mut(code) else {
                 continue;
             };
             for (handler, needs) in &code.needs {
-                missing.extend(needs.missing(&states).map(|state| {
-                    format!(
-                        "{handler} in {pattern} asks for State<{state}>, which nobody gave: \
-                         give it to Application::state"
-                    )
-                }));
+                let handler = format!("{handler} in {pattern}");
+                missing.extend(asks_in_vain(&handler, needs, &states));
             }
             code.states = states.clone();
+            code.connect.splice(..0, self.connect.iter().cloned());
+            code.around.splice(..0, self.around.iter().cloned());
         }
         MissingState::among(&missing)?;
         Ok(self)
@@ -125,4 +183,14 @@ impl Application {
     pub(crate) fn patterns(&self) -> impl Iterator<Item = &Pattern> {
         self.namespaces.iter().map(|(pattern, _)| pattern)
     }
+}
+
+/// What a handler asks for that nobody gave, a sentence each.
+fn asks_in_vain(handler: &str, needs: &Needs, states: &States) -> Vec<String> {
+    let sentence = |state| {
+        format!(
+            "{handler} asks for State<{state}>, which nobody gave: give it to Application::state"
+        )
+    };
+    needs.missing(states).map(sentence).collect()
 }

@@ -10,6 +10,7 @@ use fanwire_core::error::{Code as ErrorCode, Refusal};
 use hashbrown::HashMap;
 
 use super::args::Args;
+use super::around::{Around, Next};
 use super::context::{Arrival, Call, Departure, Entry};
 use super::convert::Reply;
 use super::handler::{Doing, Handler};
@@ -26,6 +27,8 @@ pub(crate) struct Code {
     pub(super) states: Arc<States>,
     pub(super) connect: Vec<Erased<Arrival, Result<(), ConnectRefusal>>>,
     pub(super) connected: Vec<Erased<Entry, Result<(), Rejected>>>,
+    /// The outermost first.
+    pub(super) around: Vec<Erased<Around, Reply>>,
     pub(super) events: HashMap<String, Erased<Call, Reply>>,
     pub(super) any: Option<Erased<Call, Reply>>,
     pub(super) disconnect: Vec<Erased<Departure, Result<(), Rejected>>>,
@@ -89,14 +92,20 @@ impl Code {
         self.any.is_some() || self.events.contains_key(name)
     }
 
+    pub(super) fn handler(&self, event: &str) -> Option<&Erased<Call, Reply>> {
+        self.events.get(event).or(self.any.as_ref())
+    }
+
     /// An event came; none where nothing handles it.
-    pub(crate) async fn event(&self, socket: Socket, name: String, args: Args) -> Option<Reply> {
-        let handler = self.events.get(&name).or(self.any.as_ref())?;
+    pub(crate) async fn event(
+        self: &Arc<Self>,
+        socket: Socket,
+        name: String,
+        args: Args,
+    ) -> Option<Reply> {
+        self.handler(&name)?;
         let call = Call::new(socket, self.states.clone(), name, args);
-        let reply = caught(async move { handler(call).await }).await;
-        Some(reply.unwrap_or_else(|Panicked| {
-            Reply::Rejected(Rejected::new("internal", "a fault of the server"))
-        }))
+        Some(Next::new(self.clone()).run(call).await)
     }
 
     /// It has gone.

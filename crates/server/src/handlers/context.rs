@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::args::{Args, InvalidArgs};
+use super::around::Around;
 use super::convert::{FromArg, IntoArgs};
 use super::socket::{Auth, Socket};
 use super::states::States;
@@ -87,7 +88,7 @@ macro_rules! moments {
         }
     )*};
 }
-moments!(Arrival, Entry, Departure, Call);
+moments!(Arrival, Entry, Departure, Call, Around);
 
 impl Call {
     pub(super) fn new(socket: Socket, states: Arc<States>, event: String, args: Args) -> Self {

@@ -24,6 +24,7 @@ use super::states::Needs;
 /// | [`Subject`], `Arc<`[`User`]`>` | who it is; the bearer of a token, or none | everywhere |
 /// | [`FromArg`]: texts, numbers, `bool`, [`Bytes`](bytes::Bytes), [`Json<T>`](crate::Json), an `Option` of those, tuples of them | the event's next arguments, in the order of the parameters | `on`, `on_any` |
 /// | [`Args`], [`EventName`] | all arguments, whoever takes them too; the event's name | `on`, `on_any` |
+/// | [`Call`], [`Next`](crate::Next) | the event, and the rest of its way | `around` |
 /// | [`Auth`] | what the client showed | `on_connect` |
 /// | [`Reason`] | why it has gone | `on_disconnect` |
 ///

@@ -10,6 +10,7 @@
 mod acks;
 mod application;
 mod args;
+mod around;
 mod code;
 mod context;
 mod convert;
@@ -30,6 +31,7 @@ mod visitor;
 
 pub use application::Application;
 pub use args::{Args, InvalidArgs, Json};
+pub use around::{Around, Next};
 pub use context::{Arrival, Call, Context, Departure, Entry};
 pub use convert::{FromArg, IntoArg, IntoArgs, IntoReply, Reply};
 pub use emit::{Answers, Emit, Target};

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
+use super::around::Around;
 use super::code::{Code, erased};
 use super::context::{Arrival, Call, Departure, Entry};
 use super::convert::{IntoReply, Reply};
 use super::handler::Handler;
-use super::refusal::ConnectRefusal;
+use super::refusal::{ConnectRefusal, Rejected};
 use super::states::Needs;
 
 /// The handlers of one namespace, for the clients of every transport: an `emit` of
@@ -67,8 +68,7 @@ impl Handlers {
         H: Handler<Arrival, M, Output = Result<(), ConnectRefusal>>,
     {
         self.needs("on_connect".to_owned(), H::needs);
-        let done = |done: Result<Result<(), ConnectRefusal>, _>| done?;
-        self.0.connect.push(erased(handler, done));
+        self.0.connect.push(erased(handler, asked));
         self
     }
 
@@ -139,6 +139,47 @@ impl Handlers {
         self
     }
 
+    /// Called around the handler of every event that has one: asks for the
+    /// [`Call`] and what comes [`Next`](crate::Next), and for whatever else a handler
+    /// can; changes the arguments, refuses, answers by itself, or does something
+    /// before and behind it. What it returns is the answer.
+    ///
+    /// Several are called in the order in which they were given, each around the next;
+    /// those of the [application](crate::Application::around) are around all of a
+    /// namespace's. A panic ends that one call alone: who is around it sees it as
+    /// `internal`.
+    ///
+    /// ```
+    /// # fanwire::Application::new().namespace("/", |root| {
+    /// use std::time::Instant;
+    ///
+    /// use fanwire::{Call, Next, Rejected, Reply};
+    ///
+    /// root.around(async |call: Call, next: Next| {
+    ///     let (event, began) = (call.event().to_owned(), Instant::now());
+    ///     let reply = next.run(call).await;
+    ///     println!("{event}: {:?}", began.elapsed());
+    ///     reply
+    /// });
+    /// root.around(async |call: Call, next: Next| -> Result<Reply, Rejected> {
+    ///     if call.args().size() > 1000 {
+    ///         return Err(Rejected::new("too_long", "say it shorter"));
+    ///     }
+    ///     Ok(next.run(call).await)
+    /// });
+    /// # }).unwrap();
+    /// ```
+    pub fn around<M, H>(&mut self, handler: H) -> &mut Self
+    where
+        M: 'static,
+        H: Handler<Around, M>,
+        H::Output: IntoReply,
+    {
+        self.needs("around".to_owned(), H::needs);
+        self.0.around.push(erased(handler, replied));
+        self
+    }
+
     /// Called once for each socket that was in, of Socket.IO or a WebSocket, once its
     /// other handlers are through, with the [`Reason`](crate::Reason) as one may ask for
     /// it. Several are called in their order. A server that stops waits for those of
@@ -166,13 +207,17 @@ impl Handlers {
     }
 
     fn needs(&mut self, handler: String, ask: fn(&mut Needs)) {
-        let mut needs = Needs::default();
-        ask(&mut needs);
-        self.0.needs.push((handler, needs));
+        self.0.needs.push((handler, Needs::of(ask)));
     }
 }
 
-fn replied<T: IntoReply>(done: Result<T, super::refusal::Rejected>) -> Reply {
+pub(super) fn asked(
+    done: Result<Result<(), ConnectRefusal>, Rejected>,
+) -> Result<(), ConnectRefusal> {
+    done?
+}
+
+pub(super) fn replied<T: IntoReply>(done: Result<T, Rejected>) -> Reply {
     match done {
         Ok(value) => value.into_reply(),
         Err(why) => Reply::Rejected(why),

@@ -47,6 +47,12 @@ impl Needs {
         });
     }
 
+    pub(super) fn of(ask: fn(&mut Self)) -> Self {
+        let mut needs = Self::default();
+        ask(&mut needs);
+        needs
+    }
+
     /// Those that are not there.
     pub(super) fn missing(&self, states: &States) -> impl Iterator<Item = &'static str> {
         let there = |need: &&Need| states.0.contains_key(&need.of);
