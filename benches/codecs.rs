@@ -34,7 +34,7 @@ fn text(len: usize) -> Vec<u8> {
 fn envelope<'a>(id: &'a str, body: &'a [u8]) -> Envelope<'a> {
     Envelope {
         id: Some(id),
-        channel: "market:prices",
+        channel: Some("market:prices"),
         event: "message",
         body: Body::Json(body),
         ts: 1_760_000_000_000,

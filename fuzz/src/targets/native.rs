@@ -93,7 +93,7 @@ pub(super) fn envelope(data: &[u8]) {
     let mut out = Vec::new();
     let envelope = Envelope {
         id: id.as_deref(),
-        channel: &channel,
+        channel: Some(&channel),
         event: event.as_str(),
         body,
         ts,

@@ -230,8 +230,7 @@ pub fn ready(transport: Transport, cursor: &str) -> Vec<u8> {
 
 pub fn write_envelope(out: &mut Vec<u8>, id: &str) {
     let body = Body::Text(b"text");
-    let channel = "news";
-    let (id, event) = (Some(id), "message");
+    let (id, channel, event) = (Some(id), Some("news"), "message");
     Envelope {
         id,
         channel,
