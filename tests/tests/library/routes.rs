@@ -30,14 +30,20 @@ impl Drop for Gone {
     }
 }
 
-fn routes(more: &Arc<Semaphore>, gone: &Arc<Semaphore>) -> Router {
-    let (more, gone) = (more.clone(), gone.clone());
+fn routes(served_more: &Arc<Semaphore>, served_gone: &Arc<Semaphore>) -> Router {
+    let (more, gone) = (served_more.clone(), served_gone.clone());
     let dripping = move || {
         let state = Dripping {
             more: more.clone(),
             _gone: Gone(gone.clone()),
         };
         async move { drip(state) }
+    };
+    let (permits, leaves) = (served_more.clone(), served_gone.clone());
+    let waiting = async move || {
+        let _gone = Gone(leaves);
+        permits.acquire().await.unwrap().forget();
+        "waited"
     };
     Router::new()
         .route("/", get(async || "mine"))
@@ -54,9 +60,17 @@ fn routes(more: &Arc<Semaphore>, gone: &Arc<Semaphore>) -> Router {
             get(async |Extension(client): Extension<Client>| client.0.to_string()),
         )
         .route("/drip", get(dripping))
+        .route("/wait", get(waiting))
+        .route("/late", get(late))
         .route("/large", get(async || Body::from(vec![b'x'; 3 << 20])))
         .route("/panic", get(broken))
         .route("/api/mine", get(async || "never"))
+}
+
+/// Longer than an answer takes that hyper sends.
+async fn late() -> &'static str {
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    "late"
 }
 
 async fn broken() -> &'static str {
@@ -195,6 +209,59 @@ async fn an_answer_without_a_length_flows_and_ends_with_its_reader() {
         .await
         .unwrap()
         .forget();
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn c6_a_route_that_waits_is_dropped_when_who_asked_has_gone() {
+    let served = serve(|_| {}).await;
+    for by_half in [false, true] {
+        let mut wire = Wire::connect(served.running.addr()).await;
+        let asked = request("GET", "/wait", &[("Host", b"127.0.0.1")], b"");
+        wire.send(&asked).await.unwrap();
+        // Else it is reset.
+        let open = match by_half {
+            true => {
+                wire.finish().await;
+                Some(wire)
+            }
+            false => {
+                drop(wire);
+                None
+            }
+        };
+        within("the route to go", served.gone.acquire())
+            .await
+            .unwrap()
+            .forget();
+        drop(open);
+    }
+    let mut http = Http::connect2(served.running.addr()).await;
+    served.more.add_permits(1);
+    assert_eq!(http.ask("GET", "/wait", &[], b"").await.text(), "waited");
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn behind_an_answer_that_took_its_time_the_connection_goes_on_as_it_was_asked() {
+    let served = serve(|_| {}).await;
+    let mut wire = Wire::connect(served.running.addr()).await;
+    let host: (&str, &[u8]) = ("Host", b"127.0.0.1");
+    // Two at once, and one behind them.
+    let mut asked = request("GET", "/late", &[host], b"");
+    asked.extend(request("GET", "/hello/Ada", &[host], b""));
+    wire.send(&asked).await.unwrap();
+    for said in ["late", "Hello, Ada!"] {
+        let head = Head::read(&mut wire).await.unwrap();
+        assert_eq!((head.status, head.header("connection")), (200, None));
+        assert_eq!(head.body(&mut wire).await.unwrap().text(), said);
+    }
+    let last = request("GET", "/late", &[host, ("Connection", b"foo, Close")], b"");
+    wire.send(&last).await.unwrap();
+    let head = Head::read(&mut wire).await.unwrap();
+    assert_eq!(head.header("connection"), Some("close"));
+    assert_eq!(head.body(&mut wire).await.unwrap().text(), "late");
+    assert!(wire.fill().await.is_err());
     served.stop().await;
 }
 

@@ -16,6 +16,7 @@ use super::engineio;
 use super::gate::{Exit, Gate, Hatch, Phase, Watch};
 use super::pour::{Pouring, pour};
 use super::sniff::{Speaks, sniff};
+use super::wait::{Waiting, wait};
 use super::{http2, next, service};
 use crate::answer::{Dress, raw_problem};
 use crate::app::{Agreed, App, Peer};
@@ -43,6 +44,8 @@ enum Done {
     Engine(Box<engineio::Exit>),
     /// An application's route answers at length.
     Pours(Box<Pouring>),
+    /// An application's route takes its time.
+    Waits(Box<Waiting>),
 }
 
 /// Serves HTTP on `stream` in a task of its own; `before` has been read of
@@ -74,16 +77,17 @@ async fn serve(app: Arc<App>, peer: Arc<Peer>, mut stream: Stream, mut before: B
     }
     let hatch = Hatch::new(!peer.was_served(), begun);
     let (mut stream, rest_of, done) = under_hyper(&app, &peer, stream, before, &hatch).await;
-    let wait = app.config.ws.close_wait;
+    let time = app.config.ws.close_wait;
     match done {
         Done::Departs(departure) => depart(app, peer, stream, &rest_of, *departure),
         Done::Unproven(unproven) => prove(app, peer, stream, rest_of, *unproven),
         Done::Engine(exit) => engineio::leave(app, peer, stream, &rest_of, *exit, &next::BACK),
         Done::Pours(pouring) => pour(app, peer, stream, *pouring),
-        Done::Ended => linger(stream, wait).await,
+        Done::Waits(waiting) => wait(app, peer, stream, rest_of, *waiting),
+        Done::Ended => linger(stream, time).await,
         Done::Idle => stream.say_goodbye(),
         Done::Refused(refusal) => refuse((&app, &peer), stream, &refusal).await,
-        Done::Says(words) => say_last(stream, &words, wait).await,
+        Done::Says(words) => say_last(stream, &words, time).await,
         Done::Rests(answer) => {
             let time = app.config.limits.write_progress;
             let written = tokio::time::timeout(time, stream.write_all(&answer)).await;
@@ -150,6 +154,7 @@ async fn under_hyper(
             Some(Exit::Says(words)) => return Poll::Ready(Done::Says(words)),
             Some(Exit::Rests(words)) => return Poll::Ready(Done::Rests(words)),
             Some(Exit::Pours(pouring)) => return Poll::Ready(Done::Pours(pouring)),
+            Some(Exit::Waits(waiting)) => return Poll::Ready(Done::Waits(waiting)),
             Some(Exit::Engine(exit)) => return Poll::Ready(Done::Engine(exit)),
             None => {}
         }

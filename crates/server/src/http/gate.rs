@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use super::engineio;
 use super::pour::Pouring;
+use super::wait::Waiting;
 use crate::transport::{Departure, Stream, Unproven, with_scratch};
 
 /// What a connection is doing.
@@ -67,6 +68,8 @@ pub(super) enum Exit {
     Engine(Box<engineio::Exit>),
     /// To pour out what an application's route answers.
     Pours(Box<Pouring>),
+    /// To wait for what an application's route answers.
+    Waits(Box<Waiting>),
 }
 
 /// The state that hyper's service, the gate and the connection's task share.

@@ -24,6 +24,7 @@ mod service;
 mod sniff;
 mod target;
 mod timer;
+mod wait;
 
 pub(crate) use routes::Routes;
 pub use routes::{Client, RequestBody};

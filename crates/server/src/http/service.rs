@@ -11,8 +11,8 @@ use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE, ALLOW,
     CONNECTION, HeaderValue,
 };
-use http::{Method, Request, StatusCode, Version, request};
-use hyper::body::Incoming;
+use http::{Method, Request, Response, StatusCode, Version, request};
+use hyper::body::{Body as _, Incoming};
 
 use super::engineio;
 use super::gate::{Exit, Hatch};
@@ -21,7 +21,9 @@ use super::listen::{self, Reply};
 use super::negotiate::{is_event_stream, wants_websocket};
 use super::pour::{Sends, sends};
 use super::publish::{self, Sent};
+use super::routes::Own;
 use super::target::Query;
+use super::wait::{Seen, Waiting};
 use super::{api, next, routes, target};
 use crate::access::Origin;
 use crate::answer::{Answer, Dress, empty, full, not_allowed, problem, put_off};
@@ -46,7 +48,13 @@ pub(super) async fn handle(
     let (head, mut body) = request.into_parts();
     if let Some(routes) = routes::theirs(&app, &peer, head.uri.path()) {
         let (method, version) = (head.method.clone(), head.version);
-        let answer = routes::answer(&app, &peer, routes, head, body).await;
+        let answer = match routed(&app, &peer, routes, head, body).await {
+            Ok(answer) => answer,
+            Err(waiting) => {
+                hatch.leave(Exit::Waits(waiting));
+                return std::future::pending().await;
+            }
+        };
         let mut answer = match sends(answer, &method, version).await {
             Sends::Whole(answer) => answer,
             Sends::Pours(pouring) => {
@@ -92,6 +100,24 @@ pub(super) async fn handle(
     }
     hatch.answering();
     Ok(answer)
+}
+
+/// What an application's route answers; where that takes its time, what to wait for.
+async fn routed(
+    app: &Arc<App>,
+    peer: &Arc<Peer>,
+    routes: routes::Routes,
+    head: request::Parts,
+    body: Incoming,
+) -> Result<Response<Own>, Box<Waiting>> {
+    if !body.is_end_stream() {
+        // hyper reads it.
+        return Ok(routes::answer(app, peer, routes, head, body).await);
+    }
+    let (app, peer) = (app.clone(), peer.clone());
+    let seen = Seen::of(&head);
+    let answering = async move { routes::answer(&app, &peer, routes, head, body).await };
+    Waiting::new(seen, Box::pin(answering)).soon().await
 }
 
 /// What becomes of one request, whichever HTTP it came by. `took` is the time
