@@ -113,7 +113,8 @@ impl Server {
     /// connections, heads and time hold for them too. Who may call them and from which
     /// origins, they decide; how much of a body they take, too. Each request has its
     /// [`Client`](crate::Client) as an extension. A route that panics is a 500 and closes
-    /// nothing else. Over HTTP/1.1 an answer of unknown length ends its connection.
+    /// nothing else. One whose client goes is dropped where it stands, but for a request
+    /// with a body over HTTP/1.1. Over HTTP/1.1 an answer of unknown length ends its connection.
     /// Routes take no connection over: WebSockets are at `/c/…`.
     ///
     /// ```no_run
