@@ -1,8 +1,8 @@
 //! A plain WebSocket: what one sends, all receive, text as text and bytes as bytes.
 //!
-//! `new WebSocket("ws://localhost:3000/c/wall:all")`: everything that anyone sends, the
-//! sender too, in one order for all. Nothing is added and nothing is read: the page's
-//! files are frames like any others.
+//! `new WebSocket("ws://localhost:3000/c/wall:all")`: the first frame says `Connected to
+//! server!`, then comes everything that anyone sends, the sender too, in one order for
+//! all. Nothing is added and nothing is read: the page's files are frames like any others.
 //!
 //! It is a channel of Fanwire's. Who reads too slowly is served from what is kept, as long
 //! as it is kept; who falls further behind is closed with 3010 and knows that something

@@ -28,6 +28,7 @@ function large() {
 export default {
   'what one writes, all read, as text': async ({ open }) => {
     const [one, two] = [await come(open), await come(open)];
+    for (const page of [one, two]) await line(page, 'Connected to server!');
     const markup = '<img src=x onerror=alert(1)> & "quotes"';
     await one.fill('input[name=text]', markup);
     await one.keyboard.press('Enter');

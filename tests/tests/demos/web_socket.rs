@@ -16,8 +16,12 @@ async fn next(ws: &mut Ws) -> (Kind, Vec<u8>) {
     }
 }
 
+/// Comes in, and hears so.
 async fn come(demos: &Demos) -> Ws {
-    Ws::open(demos.addr, TARGET, &[]).await
+    let mut ws = Ws::open(demos.addr, TARGET, &[]).await;
+    let greeting = (Kind::Raw, b"Connected to server!".to_vec());
+    assert_eq!(next(&mut ws).await, greeting);
+    ws
 }
 
 #[tokio::test]

@@ -1,15 +1,16 @@
 // The plain WebSocket, with npm `ws` and Node's own.
 
-import { equal, Inbox, within } from '../lib/suite.mjs';
+import { equal, Inbox } from '../lib/suite.mjs';
 
-/** What every socket hears: text as a string, bytes as hexadecimal digits. */
+/** A socket that is in, and was told so; what it hears then arrives in an inbox: text as a string, bytes
+ *  as a buffer. */
 async function come(Socket, url, { defer }) {
   const socket = new Socket(url);
   socket.binaryType = 'arraybuffer';
   defer(() => socket.close());
   const heard = new Inbox();
   socket.onmessage = ({ data }) => heard.push(typeof data === 'string' ? data : Buffer.from(data));
-  await within(20_000, 'a connection', new Promise((resolve) => (socket.onopen = resolve)));
+  equal(await heard.next('the first word'), 'Connected to server!', 'the first word');
   return { socket, heard };
 }
 
