@@ -1,32 +1,29 @@
-//! A chat: stock Socket.IO clients, WebSockets at `/c/chat:lobby` and
-//! `POST /c/chat:lobby?event=say` all talk to the same handler.
+//! A chat for stock Socket.IO clients: `io("http://127.0.0.1:3000")`.
 //!
 //! `cargo run -p fanwire --example chat`
 
-use fanwire::config::{NamedRules, Rooms};
-use fanwire::{Application, Config, Json, Rejected, Server, Socket};
+use fanwire::{Application, Config, Io, Kept, Server, Socket};
+use serde_json::json;
 
-/// The chat, to be started.
-pub fn chat(mut config: Config) -> Result<Server, Box<dyn std::error::Error>> {
-    let rules = NamedRules {
-        rooms: Some(Rooms::Public), // So that /c/chat:lobby is heard by URL, too.
-        ..NamedRules::default()
-    };
-    config.namespaces.by_name.insert("chat".into(), rules);
-    let application = Application::new().namespace("/chat", |chat| {
-        chat.on_connect(async |socket: Socket| Ok(socket.join("lobby")?));
-        chat.on("say", async |socket: Socket, text: String| {
-            let said = serde_json::json!({ "by": socket.id().as_str(), "text": text });
-            socket.io().to("lobby").emit("said", Json(said)).await?;
-            Ok::<_, Rejected>("sent")
+pub fn chat(config: Config) -> Result<Server, Box<dyn std::error::Error>> {
+    let chat = Application::new().namespace("/", |chat| {
+        chat.on("register", async |socket: Socket, name: String| {
+            socket.set(name.clone());
+            socket.io().emit("user-joined", name).await
+        });
+        chat.on("message", async |io: Io, me: Kept<String>, text: String| {
+            let said = json!({ "username": *me, "message": text });
+            io.emit("message", said).await
+        });
+        chat.on_disconnect(async |io: Io, me: Kept<String>| {
+            let _ = io.emit("user-left", me.as_str()).await;
         });
     })?;
-    Ok(Server::new(config)?.application(application))
+    Ok(Server::new(config)?.application(chat))
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let running = chat(Config::default())?.start().await?;
-    println!("http://{}/", running.addr());
+    let _running = chat(Config::default())?.start().await?;
     std::future::pending().await
 }

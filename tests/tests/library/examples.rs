@@ -6,10 +6,11 @@ use std::time::Duration;
 use fanwire::Config;
 use fanwire_tests::http::{self, Head, chunk, request};
 use fanwire_tests::said::Said;
+use fanwire_tests::socketio::Client;
 use fanwire_tests::wait::within;
 use fanwire_tests::wire::Wire;
 use fanwire_tests::ws::Ws;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[allow(dead_code, unreachable_pub)] // Its main, and a crate of its own elsewhere.
 #[path = "../../../crates/server/examples/chat.rs"]
@@ -17,6 +18,9 @@ mod chat;
 #[allow(dead_code, unreachable_pub)] // Its main, and a crate of its own elsewhere.
 #[path = "../../../crates/server/examples/clock.rs"]
 mod clock;
+#[allow(dead_code, unreachable_pub)] // Its main, and a crate of its own elsewhere.
+#[path = "../../../crates/server/examples/lobby.rs"]
+mod lobby;
 #[allow(dead_code, unreachable_pub)] // Its main, and a crate of its own elsewhere.
 #[path = "../../../crates/server/examples/routes.rs"]
 mod routes;
@@ -31,8 +35,49 @@ fn config() -> Config {
 const OFTEN: Duration = Duration::from_millis(5);
 
 #[tokio::test]
-async fn the_chat_is_heard_by_whoever_listens() {
+async fn the_chat_of_the_readme_is_a_chat() {
     let running = chat::chat(config()).unwrap().start().await.unwrap();
+    let [mut ann, mut bob] = [
+        Client::join(running.addr(), "/", Value::Null).await.0,
+        Client::join(running.addr(), "/", Value::Null).await.0,
+    ];
+    bob.say(r#"421["message","nobody yet"]"#).await;
+    let refused = bob.hear().await;
+    assert!(
+        refused.starts_with("431[{\"code\":\"forbidden\""),
+        "{refused}"
+    );
+    for (client, name) in [(&mut ann, "Ann"), (&mut bob, "Bob")] {
+        client.say(&format!(r#"42["register","{name}"]"#)).await;
+    }
+    for client in [&mut ann, &mut bob] {
+        let heard = [client.hear().await, client.hear().await];
+        assert_eq!(
+            heard,
+            [r#"42["user-joined","Ann"]"#, r#"42["user-joined","Bob"]"#]
+        );
+    }
+    ann.say(r#"42["message","hello"]"#).await;
+    let said = r#"42["message",{"message":"hello","username":"Ann"}]"#;
+    assert_eq!([ann.hear().await, bob.hear().await], [said, said]);
+    drop(ann);
+    assert_eq!(bob.hear().await, r#"42["user-left","Ann"]"#);
+    within("the server to end", running.shutdown()).await;
+}
+
+/// The program in the README is the example, from its first line of code.
+#[test]
+fn the_readme_shows_the_chat_as_it_is_in_25_lines() {
+    let readme = include_str!("../../../README.md");
+    let example = include_str!("../../../crates/server/examples/chat.rs");
+    let code = &example[example.find("use fanwire").unwrap()..];
+    assert!(readme.contains(&format!("```rust\n{code}```\n")));
+    assert!(code.lines().count() <= 25);
+}
+
+#[tokio::test]
+async fn the_lobby_is_heard_by_whoever_listens() {
+    let running = lobby::lobby(config()).unwrap().start().await.unwrap();
     let mut ws = Ws::envelope(running.addr(), "/c/chat:lobby").await;
     assert!(matches!(ws.next().await, Said::Ready(_)));
     let sent = http::post(running.addr(), "/c/chat:lobby?event=say", &[], b"hi").await;
