@@ -2,6 +2,8 @@
 //!
 //! `cargo run -p fanwire --example chat`
 
+#![allow(missing_docs)] // What stands below is the README's, and short.
+
 use fanwire::{Application, Config, Io, Kept, Server, Socket};
 use serde_json::json;
 
