@@ -41,12 +41,14 @@ async function register(name) {
 }
 
 function showPeople() {
-  $('#count').textContent = here.size;
+  if (!me) return;
+  $('#count').textContent = `: ${here.size}`;
+  $('#hint').textContent = 'Choose a name to write to that person alone.';
   const names = [...here].sort((a, b) => (b === me) - (a === me) || a.localeCompare(b));
   people.replaceChildren(...names.map((name) => element('li', {}, name === me
     ? element('span', { className: 'me' }, `${name} (you)`)
     : element('button', {
-      type: 'button', className: 'quiet', disabled: !me, ariaPressed: String(name === to), onclick: () => choose(name === to ? '' : name),
+      type: 'button', className: 'quiet', ariaPressed: String(name === to), onclick: () => choose(name === to ? '' : name),
     }, name))));
 }
 
