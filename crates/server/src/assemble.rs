@@ -27,7 +27,7 @@ use crate::dialect::{Pids, encoders};
 use crate::drive::{drive_feed, drive_shard};
 use crate::engineio::{Echo, Host, Serving, drain};
 use crate::handlers::{Application, Spaces, rooms};
-use crate::http::{RequestBody, Routes};
+use crate::http::{Paths, RequestBody, Routes, Serves};
 use crate::limit::{Counts, fit_descriptors};
 use crate::listen::listen;
 use crate::live::Live;
@@ -55,6 +55,7 @@ pub(crate) struct Parts {
     hosts: Vec<(String, Arc<dyn Host>)>,
     application: Application,
     routes: Option<Routes>,
+    paths: Paths,
     on_refused: Option<Hook>,
 }
 
@@ -115,7 +116,8 @@ impl Server {
     /// [`Client`](crate::Client) as an extension. A route that panics is a 500 and closes
     /// nothing else. One whose client goes is dropped where it stands, but for a request
     /// with a body over HTTP/1.1. Over HTTP/1.1 an answer of unknown length ends its connection.
-    /// Routes take no connection over: WebSockets are at `/c/…`.
+    /// Routes take no connection over: WebSockets are at `/c/…`, and wherever
+    /// [`Server::web_socket_at`] puts them.
     ///
     /// ```no_run
     /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -137,6 +139,44 @@ impl Server {
     {
         self.parts.routes = Some(Routes::new(service));
         self
+    }
+
+    /// Serves WebSockets at a path of one's own, so that clients that exist keep their URL:
+    /// a request there that asks for a WebSocket is one of `/c/CHANNEL`, over HTTP/1.1 and
+    /// HTTP/2, with its own query (`?after=`, `?format=envelope` …) and by the same rules.
+    /// The path's other requests go on to the application's routes, or to the page.
+    ///
+    /// ```
+    /// # fn configure() -> Result<(), Box<dyn std::error::Error>> {
+    /// // new WebSocket("ws://localhost:3000/") hears the channel `wall`.
+    /// let server = fanwire::Server::new(fanwire::Config::default())?
+    ///     .web_socket_at("/", "wall")?
+    ///     .event_stream_at("/events/stream", "news")?;
+    /// # Ok(()) }
+    /// # configure().unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// What is not a path (`/`, `/a/b`, percent-encoded, without a query), a path that
+    /// stands for something of ours or was given before, and what is not a channel's name.
+    pub fn web_socket_at(self, path: &str, channel: &str) -> Result<Self, Problems> {
+        self.serving(Serves::WebSocket, path, channel)
+    }
+
+    /// Serves event streams at a path of one's own: a GET there that asks for no WebSocket
+    /// is one of `/c/CHANNEL?format=sse`, as [`Server::web_socket_at`] says. Its other
+    /// methods go on to the application's routes.
+    ///
+    /// # Errors
+    /// As [`Server::web_socket_at`].
+    pub fn event_stream_at(self, path: &str, channel: &str) -> Result<Self, Problems> {
+        self.serving(Serves::EventStream, path, channel)
+    }
+
+    fn serving(mut self, serves: Serves, path: &str, channel: &str) -> Result<Self, Problems> {
+        let paths = &mut self.parts.paths;
+        paths.add(&self.config, serves, (path, channel))?;
+        Ok(self)
     }
 
     /// Calls `hook` for every client that is turned away, and for every connection that
@@ -259,6 +299,7 @@ pub(crate) fn app(
         mut hosts,
         application,
         routes,
+        paths,
         on_refused,
     } = parts;
     let application = application
@@ -299,6 +340,9 @@ pub(crate) fn app(
     hosts.push((config.socketio.path.clone(), Arc::new(socketio)));
     let mut above = http::Extensions::new();
     above.insert(Serving::at(hosts));
+    if !paths.is_empty() {
+        above.insert(paths);
+    }
     if let Some(routes) = routes {
         above.insert(routes);
     }

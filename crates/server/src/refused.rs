@@ -70,7 +70,8 @@ pub struct Refused<'a> {
     pub via: Via,
     /// The method of its request, where it came so far.
     pub method: Option<&'a str>,
-    /// The path of its request as it was sent, without the query: up to
+    /// The path of its request as it was sent, without the query, or that of the channel
+    /// for which a path of the application's own stands: up to
     /// `http.header_bytes`, and as the client chose it.
     pub path: Option<&'a str>,
     /// The namespace of Socket.IO that it asked for, as it was sent.

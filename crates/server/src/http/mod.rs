@@ -16,6 +16,7 @@ mod listing;
 mod negotiate;
 mod next;
 mod once;
+mod paths;
 mod pour;
 mod publish;
 mod reload;
@@ -26,5 +27,6 @@ mod target;
 mod timer;
 mod wait;
 
+pub(crate) use paths::{Paths, Serves};
 pub(crate) use routes::Routes;
 pub use routes::{Client, RequestBody};

@@ -58,7 +58,7 @@ fn next(app: &Arc<App>, peer: &Arc<Peer>, read: &Bytes) -> Option<(Judged, usize
     if head_bytes >= limits.header_bytes || head.headers.len() > limits.header_count {
         return None;
     }
-    if routes::theirs(app, peer, head.uri.path()).is_some() {
+    if routes::theirs(app, peer, &head).is_some() {
         return None;
     }
     if head.method == Method::POST {

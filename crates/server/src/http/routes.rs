@@ -21,6 +21,7 @@ use tokio::time::Sleep;
 use tower_service::Service;
 
 use super::engineio;
+use super::paths;
 use super::service::{self, channels_of};
 use crate::answer::{Dress, problem};
 use crate::app::{App, Peer, too_many};
@@ -86,14 +87,16 @@ impl Routes {
     }
 }
 
-/// The routes, where this path is theirs.
-pub(super) fn theirs(app: &App, peer: &Peer, path: &str) -> Option<Routes> {
+/// The routes, where this request is theirs.
+pub(super) fn theirs(app: &App, peer: &Peer, head: &request::Parts) -> Option<Routes> {
     let routes = app.above.get::<Routes>()?;
+    let path = head.uri.path();
     let ours = peer.admin
         || !path.starts_with('/')
         || matches!(path, "/healthz" | "/readyz" | "/metrics")
         || path.starts_with("/api/")
         || channels_of(path).is_some()
+        || paths::is_here(app, head)
         || engineio::is_here(app, path)
         || browser_client::is_here(app.config.socketio.path.as_str(), path);
     (!ours).then(|| routes.clone())

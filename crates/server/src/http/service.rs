@@ -24,7 +24,7 @@ use super::publish::{self, Sent};
 use super::routes::Own;
 use super::target::Query;
 use super::wait::{Seen, Waiting};
-use super::{api, next, routes, target};
+use super::{api, next, paths, routes, target};
 use crate::access::Origin;
 use crate::answer::{Answer, Dress, empty, full, not_allowed, problem, put_off};
 use crate::app::{App, Peer, too_many};
@@ -46,7 +46,7 @@ pub(super) async fn handle(
 ) -> Result<Answer, Infallible> {
     let took = hatch.handling();
     let (head, mut body) = request.into_parts();
-    if let Some(routes) = routes::theirs(&app, &peer, head.uri.path()) {
+    if let Some(routes) = routes::theirs(&app, &peer, &head) {
         let (method, version) = (head.method.clone(), head.version);
         let answer = match routed(&app, &peer, routes, head, body).await {
             Ok(answer) => answer,
@@ -130,6 +130,8 @@ pub(super) async fn judge(
     body: Sent<'_>,
 ) -> Reply {
     peer.serves();
+    let own = paths::translated(app, peer, head);
+    let head = own.as_ref().unwrap_or(head);
     let mut dress = dress(head);
     let routed = route(app, peer, head, (Some(body), None), took, &mut dress).await;
     let mut answer = match routed {

@@ -44,7 +44,7 @@ pub(super) async fn answer(
     let reply = match settle(&app, &mut head) {
         Ok(())
             if stream.is_none()
-                && let Some(routes) = routes::theirs(&app, &peer, head.uri.path()) =>
+                && let Some(routes) = routes::theirs(&app, &peer, &head) =>
         {
             let answer = routes::answer(&app, &peer, routes, head, body).await;
             return answer.map(|body| body::Reply::own(body, progress));
