@@ -9,6 +9,7 @@
 //! | [`chat`] | Socket.IO at `/` |
 //! | [`web_socket`] | WebSockets at `/c/wall:all` |
 //! | [`dashboard`] | `/dashboard/…` |
+//! | [`game`] | `/c/game:arena` |
 //! | [`ticker`] | `/ticker` |
 //!
 //! [`pages`] gives each a page and shows its source.
@@ -18,6 +19,7 @@ mod cors;
 mod dashboard;
 mod demo;
 mod events;
+pub mod game;
 mod log_tail;
 mod long_polling;
 mod one_order;

@@ -9,7 +9,7 @@ use crate::dashboard::{self, Dashboard};
 use crate::demo::Demo;
 use crate::log_tail::LogTail;
 use crate::timings::Timings;
-use crate::{chat, events, long_polling, one_order, pages, ticker, web_socket};
+use crate::{chat, events, game, long_polling, one_order, pages, ticker, web_socket};
 
 /// In the order of the index.
 const DEMOS: &[&Demo] = &[
@@ -18,6 +18,7 @@ const DEMOS: &[&Demo] = &[
     &events::DEMO,
     &chat::DEMO,
     &web_socket::DEMO,
+    &game::DEMO,
     &dashboard::DEMO,
     &ticker::DEMO,
 ];
@@ -44,6 +45,7 @@ pub async fn start(options: Options) -> Result<Running, Box<dyn std::error::Erro
     let config = config(options);
     let application = chat::serve(Application::new(), timings.absence)?;
     let application = web_socket::serve(application)?;
+    let application = game::serve(application, timings.pace)?;
     let routes = pages::routes(DEMOS)
         .merge(long_polling::routes(timings.patience))
         .merge(events::routes(timings))
@@ -60,6 +62,7 @@ fn config(options: Options) -> Config {
     let namespaces = &mut config.namespaces.by_name;
     namespaces.insert(one_order::NAMESPACE.to_owned(), one_order::rules());
     web_socket::configure(&mut config, options.timings.ping);
+    game::configure(&mut config);
     config.listen.addresses = options.addresses;
     // Whoever writes a page of their own for these servers may open it from anywhere.
     config.access.open = true;

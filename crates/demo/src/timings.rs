@@ -25,6 +25,8 @@ pub struct Timings {
     pub tick: Duration,
     /// How long a request for stocks waits for one.
     pub ticker: Duration,
+    /// Between two ticks of the game.
+    pub pace: Duration,
 }
 
 impl Default for Timings {
@@ -40,6 +42,7 @@ impl Default for Timings {
             figures: seconds(1),
             tick: Duration::from_millis(800),
             ticker: seconds(25),
+            pace: Duration::from_millis(40),
         }
     }
 }

@@ -5,6 +5,7 @@ mod chat;
 mod dashboard;
 mod demos;
 mod events;
+mod game;
 mod long_polling;
 mod ticker;
 mod web_socket;

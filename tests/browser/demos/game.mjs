@@ -1,0 +1,123 @@
+// `/demo/game`, played in two windows.
+
+import { check, equal } from '../../conformance/clients/lib/suite.mjs';
+
+const play = async (page, name) => {
+  await page.fill('#play input[name=name]', name);
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('#play', { state: 'hidden' });
+  await page.waitForFunction(() => window.game.comets.find((comet) => comet.number === window.game.you)?.mode > 0);
+};
+
+const rows = (page) => page.locator('#board tbody tr').evaluateAll((all) => all.map((row) => row.dataset.name));
+const seen = (page, name) => page.waitForSelector(`#board tr[data-name="${name}"]`);
+const gone = (page, name) => page.waitForSelector(`#board tr[data-name="${name}"]`, { state: 'detached' });
+const comet = (page, name) => page.evaluate((one) => window.game.comets.find((each) => each.name === one), name);
+
+export default {
+  'two windows see each other by name, and where the other flies': async ({ open, shot }) => {
+    const [one, two] = [await open('/demo/game'), await open('/demo/game', { colorScheme: 'dark' })];
+    await play(one, 'Ada <b>');
+    await play(two, 'Grace');
+    await seen(one, 'Grace');
+    await seen(two, 'Ada <b>');
+    equal(await one.locator('#board b').count(), 0, 'elements made from a name');
+    // Up with the keys: the other window sees it fly exactly up.
+    await one.keyboard.press('ArrowUp');
+    await two.waitForFunction(() => {
+      const ada = window.game.comets.find((each) => each.name === 'Ada <b>');
+      const before = window.before;
+      window.before = ada;
+      return ada && before && ada.x === before.x && ada.y < before.y;
+    });
+    await one.keyboard.press('ArrowLeft');
+    await two.waitForFunction(() => {
+      const ada = window.game.comets.find((each) => each.name === 'Ada <b>');
+      const before = window.before;
+      window.before = ada;
+      return ada && before && ada.y === before.y && ada.x < before.x;
+    });
+    await shot(one, 'game');
+    await shot(two, 'game-dark');
+    await one.context().close();
+    await gone(two, 'Ada <b>');
+  },
+
+  'sparks count on both boards': async ({ open }) => {
+    const [one, two] = [await open('/demo/game'), await open('/demo/game')];
+    await play(one, 'Gatherer');
+    await play(two, 'Onlooker');
+    // It circles where it is: there are sparks everywhere.
+    const keys = ['ArrowUp', 'ArrowRight', 'ArrowDown', 'ArrowLeft'];
+    for (let turn = 0; ((await comet(one, 'Gatherer'))?.score ?? 0) < 2; turn += 1) {
+      check(turn < 200, 'nothing was gathered');
+      await one.keyboard.press(keys[Math.floor(turn / 4) % 4]);
+      await one.waitForTimeout(100);
+    }
+    await two.waitForFunction(() => Number(document.querySelector('#board tr[data-name="Gatherer"]')?.dataset.score) > 0);
+    await one.waitForFunction(() => document.querySelector('#standing').textContent !== '');
+  },
+
+  'bots are company for one, and are said to be bots': async ({ open }) => {
+    const page = await open('/demo/game');
+    await play(page, 'Alone');
+    await page.waitForFunction(() => window.game.comets.filter((one) => one.bot).length === 3);
+    await page.waitForFunction(() => document.querySelectorAll('#board tr[data-bot=true] .faint').length === 3);
+    const other = await open('/demo/game');
+    await play(other, 'Company');
+    await page.waitForFunction(() => window.game.comets.every((one) => !one.bot));
+    await other.waitForFunction(() => document.querySelectorAll('#board tbody tr').length === 2);
+    equal((await rows(other)).sort(), ['Alone', 'Company'], 'who is on the board');
+  },
+
+  'Tab leaves the arena, and keys in the form are letters': async ({ open }) => {
+    const page = await open('/demo/game');
+    await page.locator('#play input[name=name]').pressSequentially('wasd wasd');
+    equal(await page.inputValue('#play input[name=name]'), 'wasd wasd', 'the name');
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('#play', { state: 'hidden' });
+    equal(await page.evaluate(() => document.activeElement.id), 'arena', 'what has the focus');
+    await page.keyboard.press('Tab');
+    check(await page.evaluate(() => document.activeElement.id !== 'arena'), 'Tab goes on');
+  },
+
+  'a page whose connection ends comes back, under its name': async ({ open, url }) => {
+    const page = await open('/');
+    const connections = [];
+    await page.routeWebSocket(/\/c\/game:arena$/, (socket) => {
+      socket.connectToServer();
+      connections.push(socket);
+    });
+    await page.goto(`${url}/demo/game`);
+    await play(page, 'Returning');
+    await connections[0].close({ code: 1012 });
+    await page.waitForFunction(() => window.game === null);
+    await page.waitForFunction(() => window.game?.comets.some((one) => one.name.startsWith('Returning') && one.number === window.game.you));
+    equal(connections.length, 2, 'connections');
+    equal(await page.locator('#play').isVisible(), false, 'whether it is asked again');
+  },
+
+  'on a telephone a finger steers': async ({ open, shot }) => {
+    const page = await open('/demo/game', { viewport: { width: 390, height: 800 }, hasTouch: true, isMobile: true });
+    await play(page, 'Thumb');
+    check(await page.locator('#boost').isVisible(), 'there is a button to boost');
+    const finger = (type, x, y) => page.evaluate(([kind, offsetX, offsetY]) => {
+      const canvas = document.querySelector('#arena');
+      const { left, top } = canvas.getBoundingClientRect();
+      canvas.dispatchEvent(new PointerEvent(kind, {
+        pointerType: 'touch', pointerId: 7, bubbles: true, clientX: left + offsetX, clientY: top + offsetY,
+      }));
+    }, [type, x, y]);
+    await finger('pointerdown', 200, 200);
+    await finger('pointermove', 200, 260);
+    await page.waitForFunction(() => {
+      const own = window.game.comets.find((each) => each.number === window.game.you);
+      const before = window.before;
+      window.before = own;
+      return own && before && own.x === before.x && own.y > before.y;
+    });
+    await finger('pointerup', 200, 260);
+    await page.locator('#arena').scrollIntoViewIfNeeded();
+    await shot(page, 'game-telephone');
+  },
+};
