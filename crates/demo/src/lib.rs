@@ -7,7 +7,7 @@
 //! | [`long_polling`] | `/messages` |
 //! | [`events`] | `/events…`, `/broadcast` |
 //! | [`chat`] | Socket.IO at `/` |
-//! | [`web_socket`] | WebSockets at `/c/wall:all` |
+//! | [`web_socket`] | WebSockets at `/` |
 //! | [`dashboard`] | `/dashboard/…` |
 //! | [`game`] | `/c/game:arena` |
 //! | [`ticker`] | `/ticker` |

@@ -52,6 +52,7 @@ pub async fn start(options: Options) -> Result<Running, Box<dyn std::error::Erro
         .merge(dashboard.routes())
         .merge(ticker::routes(timings));
     let server = Server::new(config)?.application(application).routes(routes);
+    let server = web_socket::mount(server)?;
     let running = server.start().await?;
     dashboard.measure(running.figures(), timings.figures);
     Ok(running)

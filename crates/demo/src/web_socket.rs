@@ -1,17 +1,17 @@
 //! A plain WebSocket: what one sends, all receive, text as text and bytes as bytes.
 //!
-//! `new WebSocket("ws://localhost:3000/c/wall:all")`: the first frame says `Connected to
-//! server!`, then comes everything that anyone sends, the sender too, in one order for
+//! `new WebSocket("ws://localhost:3000")`, or port 8080: the first frame says `Connected
+//! to server!`, then comes everything that anyone sends, the sender too, in one order for
 //! all. Nothing is added and nothing is read: the page's files are frames like any others.
 //!
-//! It is a channel of Fanwire's. Who reads too slowly is served from what is kept, as long
+//! It is a channel of Fanwire's, `/c/wall:all`, at a path of its own. Who reads too slowly is served from what is kept, as long
 //! as it is kept; who falls further behind is closed with 3010 and knows that something
 //! is missing. Who is silent is pinged, and cut where no answer comes.
 
 use std::time::Duration;
 
-use fanwire::config::{NamedRules, Rooms};
-use fanwire::{Application, Config, Socket};
+use fanwire::config::{NamedRules, Problems, Rooms};
+use fanwire::{Application, Config, Server, Socket};
 
 use crate::demo::Demo;
 
@@ -20,14 +20,15 @@ pub(crate) const DEMO: Demo = Demo {
     title: "WebSocket",
     shows: "What one sends, all receive: text and files of up to 16 MB, in one frame each. No \
             protocol on top, no library in the page.",
-    by: "WebSocket at /c/wall:all",
+    by: "ws://localhost:3000 · ws://localhost:8080",
     body: include_str!("assets/web-socket.html"),
     script: include_str!("assets/web-socket.js"),
     source: &[("web_socket.rs", include_str!("web_socket.rs"))],
 };
 
-/// The namespace, and in it the channel, that everybody listens to: `/c/wall:all`.
 const NAMESPACE: &str = "wall";
+/// In it, what everybody listens to.
+const CHANNEL: &str = "wall:all";
 
 /// The largest frame, in bytes: a photograph or a song.
 const LARGEST: usize = 16 << 20;
@@ -44,6 +45,11 @@ pub(crate) fn serve(
         });
     })?;
     Ok(application)
+}
+
+/// Puts it where clients of the tutorial look.
+pub(crate) fn mount(server: Server) -> Result<Server, Problems> {
+    server.web_socket_at("/", CHANNEL)
 }
 
 /// Room for large frames, in bytes that do not grow with the number of readers: a frame

@@ -17,7 +17,8 @@ for (const tests of [
   longPollingTests(url),
   eventsTests(url, EventSource),
   chatTests(url, io, '4.8'),
-  webSocketTests(`${wsUrl}/c/wall:all`, WebSocket, 'ws'),
+  webSocketTests(url.replace('http', 'ws'), WebSocket, 'ws'),
+  webSocketTests(wsUrl, WebSocket, 'ws on the second port'),
 ]) {
   const { total } = await runTests(tests, tap('demos'));
   count += total;

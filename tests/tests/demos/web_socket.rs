@@ -1,12 +1,13 @@
 //! The plain WebSocket.
 
+use fanwire_tests::http;
 use fanwire_tests::said::{Kind, Said};
 use fanwire_tests::wait::within;
 use fanwire_tests::ws::Ws;
 
 use crate::demos::{Demos, SOON};
 
-const TARGET: &str = "/c/wall:all";
+const TARGET: &str = "/";
 
 /// The next frame: its kind and its bytes.
 async fn next(ws: &mut Ws) -> (Kind, Vec<u8>) {
@@ -51,6 +52,22 @@ async fn what_one_sends_all_receive_as_it_was_and_in_one_order() {
     }
     drop(all);
     demos.deserted().await;
+    demos.stop().await;
+}
+
+#[tokio::test]
+async fn the_page_at_the_same_path_stays_and_the_channels_own_url_is_the_same() {
+    let demos = Demos::start(|_| {}).await;
+    let page = http::get(demos.addr, "/", &[]).await;
+    assert_eq!(
+        (page.status, page.header("content-type")),
+        (200, Some("text/html; charset=utf-8"))
+    );
+    let mut one = come(&demos).await;
+    let mut other = Ws::open(demos.addr, "/c/wall:all", &[]).await;
+    assert_eq!(next(&mut other).await.1, b"Connected to server!");
+    other.text("from there").await;
+    assert_eq!(next(&mut one).await.1, b"from there");
     demos.stop().await;
 }
 

@@ -17,7 +17,7 @@ let socket;
 /** Connects. A WebSocket does not come back by itself: this page does, each time it fails
  *  after twice the time, up to 30 s. */
 async function connect(failures = 0) {
-  socket = new WebSocket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/c/wall:all`);
+  socket = new WebSocket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/`);
   socket.binaryType = 'arraybuffer';
   socket.onopen = () => {
     failures = 0;
