@@ -155,6 +155,7 @@ async fn register(
     };
     users.insert(key.clone(), user);
     socket.set(Registered(key));
+    tracing::info!(name, people = users.len(), "somebody came to the chat");
     let came = Count {
         username: name,
         total_users: users.len(),
@@ -266,6 +267,11 @@ fn names(users: &HashMap<String, User>) -> Vec<String> {
 /// Tells that somebody has left.
 async fn left(users: &HashMap<String, User>, user: Option<User>, io: &Io) {
     let Some(user) = user else { return };
+    tracing::info!(
+        name = user.name,
+        people = users.len(),
+        "somebody left the chat"
+    );
     let left = Count {
         username: &user.name,
         total_users: users.len(),

@@ -104,6 +104,7 @@ async fn add(
         )));
     }
     let id = board.add(said);
+    tracing::info!(id, "a message was added");
     board.changes.tell();
     let done = json!({ "success": true, "id": id });
     Ok((StatusCode::CREATED, Json(done)))

@@ -39,6 +39,7 @@ pub(crate) fn serve(
 ) -> Result<Application, Box<dyn std::error::Error + Send + Sync>> {
     let application = application.namespace(NAMESPACE, |wall| {
         wall.on_connected(async |socket: Socket| {
+            tracing::info!("somebody came to the wall");
             if let Err(why) = socket.emit("message", "Connected to server!").await {
                 tracing::debug!(%why, "somebody was not greeted");
             }

@@ -6,6 +6,7 @@ import { io } from 'socket.io-client-4.8';
 import WebSocket from 'ws';
 
 import { chatTests } from './demos/chat.mjs';
+import { dashboardTests } from './demos/dashboard.mjs';
 import { eventsTests } from './demos/events.mjs';
 import { longPollingTests } from './demos/long_polling.mjs';
 import { webSocketTests } from './demos/web_socket.mjs';
@@ -16,6 +17,7 @@ let count = 0;
 for (const tests of [
   longPollingTests(url),
   eventsTests(url, EventSource),
+  dashboardTests(url, EventSource),
   chatTests(url, io, '4.8'),
   webSocketTests(url.replace('http', 'ws'), WebSocket, 'ws'),
   webSocketTests(wsUrl, WebSocket, 'ws on the second port'),

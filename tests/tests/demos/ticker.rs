@@ -130,9 +130,9 @@ async fn a_version_of_another_run_gets_everything_and_what_is_none_a_sentence() 
 }
 
 #[tokio::test]
-async fn who_left_while_waiting_is_forgotten_with_the_next_change() {
+async fn who_leaves_while_waiting_leaves_nothing_behind() {
     let demos = Demos::start(|timings| {
-        timings.tick = SOON;
+        timings.tick = NEVER;
         timings.ticker = NEVER;
     })
     .await;

@@ -6,8 +6,13 @@ import { Chart } from '/assets/chart.js';
 
 const source = new EventSource('/dashboard/events');
 const how = $('.state');
-source.addEventListener('open', () => state(how, 'live', 'live'));
+source.addEventListener('open', () => {
+  state(how, 'live', 'live');
+  document.body.classList.remove('lost');
+});
 source.addEventListener('error', () => {
+  // What is shown may no longer be true, and looks so.
+  document.body.classList.add('lost');
   const gone = source.readyState === EventSource.CLOSED;
   state(how, gone ? 'bad' : 'waiting', gone ? 'refused' : 'lost; the browser connects again');
 });
