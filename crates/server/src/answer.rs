@@ -8,8 +8,8 @@ use fanwire_core::error::{Code, Refusal};
 use fanwire_proto::native::answer::Problem;
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS,
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, VARY,
-    WWW_AUTHENTICATE,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue,
+    RETRY_AFTER, VARY, WWW_AUTHENTICATE,
 };
 use http::{Response, StatusCode, response};
 use http_body_util::Full;
@@ -149,15 +149,22 @@ pub(crate) fn open_head(parts: &response::Parts) -> Vec<u8> {
     out
 }
 
-/// The bytes of a whole response, for a socket that is not hyper's.
+/// The bytes of a whole response, for a socket that is not hyper's. It says its length,
+/// unless the head does, which is then believed, or its status has none (RFC 9110, 8.6).
 pub(crate) fn whole(head: &response::Parts, body: &[u8]) -> Vec<u8> {
     let mut out = open_head(head);
-    line(
-        &mut out,
-        "content-length",
-        body.len().to_string().as_bytes(),
+    let bare = matches!(
+        head.status,
+        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
     );
+    if !bare && !head.headers.contains_key(CONTENT_LENGTH) {
+        let length = body.len().to_string();
+        line(&mut out, "content-length", length.as_bytes());
+    }
     out.extend_from_slice(b"\r\n");
+    if bare {
+        return out;
+    }
     out.extend_from_slice(body);
     out
 }

@@ -62,6 +62,7 @@ fn routes(served_more: &Arc<Semaphore>, served_gone: &Arc<Semaphore>) -> Router 
         .route("/drip", get(dripping))
         .route("/wait", get(waiting))
         .route("/late", get(late))
+        .route("/late/nothing", get(nothing_late))
         .route("/large", get(async || Body::from(vec![b'x'; 3 << 20])))
         .route("/panic", get(broken))
         .route("/api/mine", get(async || "never"))
@@ -71,6 +72,11 @@ fn routes(served_more: &Arc<Semaphore>, served_gone: &Arc<Semaphore>) -> Router 
 async fn late() -> &'static str {
     tokio::time::sleep(Duration::from_millis(150)).await;
     "late"
+}
+
+async fn nothing_late() -> http::StatusCode {
+    late().await;
+    http::StatusCode::NO_CONTENT
 }
 
 async fn broken() -> &'static str {
@@ -239,6 +245,36 @@ async fn c6_a_route_that_waits_is_dropped_when_who_asked_has_gone() {
     let mut http = Http::connect2(served.running.addr()).await;
     served.more.add_permits(1);
     assert_eq!(http.ask("GET", "/wait", &[], b"").await.text(), "waited");
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_took_its_time_says_its_length_once_and_only_where_it_has_one() {
+    let served = serve(|_| {}).await;
+    let mut http = Http::connect(served.running.addr()).await;
+    let lengths = |headers: &[(String, String)]| {
+        let all = headers.iter().filter(|(name, _)| name == "content-length");
+        all.map(|(_, value)| value.clone()).collect::<Vec<_>>()
+    };
+    for _ in 0..2 {
+        let answer = http.ask("GET", "/late", &[], b"").await;
+        assert_eq!(
+            (answer.status, lengths(&answer.headers)),
+            (200, vec!["4".into()])
+        );
+        let bare = http.ask("GET", "/late/nothing", &[], b"").await;
+        assert_eq!((bare.status, lengths(&bare.headers)), (204, vec![]));
+        assert_eq!(bare.body, b"");
+    }
+    let asked = request("HEAD", "/late", &[("Host", b"127.0.0.1")], b"");
+    http.wire.send(&asked).await.unwrap();
+    let head = Head::read(&mut http.wire).await.unwrap();
+    assert_eq!(
+        (head.status, lengths(&head.headers)),
+        (200, vec!["4".into()])
+    );
+    // Nothing of a body: the next answer begins there.
+    assert_eq!(http.ask("GET", "/late", &[], b"").await.text(), "late");
     served.stop().await;
 }
 

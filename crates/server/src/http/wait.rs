@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONNECTION, HeaderValue};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
 use http::{Method, Response, Version, request};
 
 use super::next;
@@ -116,6 +116,11 @@ async fn waited(
     if !stays {
         let close = HeaderValue::from_static("close");
         answer.headers_mut().insert(CONNECTION, close);
+    }
+    // Said by whoever writes it, as it is; but what a GET would get only the route knows.
+    answer.headers_mut().remove(TRANSFER_ENCODING);
+    if seen.method != Method::HEAD {
+        answer.headers_mut().remove(CONTENT_LENGTH);
     }
     let words = next::written(answer).await;
     let time = app.config.limits.write_progress;
