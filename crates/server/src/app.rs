@@ -64,6 +64,8 @@ pub(crate) struct Peer {
     pub(crate) loopback_bind: bool,
     /// It came by an address of operators, where nothing else is served.
     pub(crate) admin: bool,
+    /// Somebody else's server brings it, one request at a time.
+    pub(crate) mounted: bool,
     /// What was agreed on in the handshake of TLS.
     pub(crate) agreed: Agreed,
     /// Taken in only to be told that there are too many.
@@ -168,6 +170,7 @@ impl Peer {
             address,
             loopback_bind,
             admin: false,
+            mounted: false,
             agreed: Agreed::Nothing,
             over_limit,
             too_fast: None,

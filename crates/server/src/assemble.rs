@@ -27,7 +27,7 @@ use crate::dialect::{Pids, encoders};
 use crate::drive::{drive_feed, drive_shard};
 use crate::engineio::{Echo, Host, Serving, drain};
 use crate::handlers::{Application, Spaces, rooms};
-use crate::http::{Paths, RequestBody, Routes, Serves};
+use crate::http::{MountedService, Paths, RequestBody, Routes, Serves};
 use crate::limit::{Counts, fit_descriptors};
 use crate::listen::listen;
 use crate::live::Live;
@@ -238,11 +238,8 @@ impl Server {
         let admin_counts = Counts::new(config.limits.admin_connections, usize::MAX);
 
         let counts = counts(&config);
-        let (window, grace) = (config.listen.drain_window, config.listen.shutdown_grace);
         let (stop, stopped) = watch::channel(Stage::Serving);
         let (app, mut drivers) = app(config, self.parts, stopped)?;
-        // It is set once, here.
-        let _ = app.reload.counts.set(counts.clone());
         let mut doors = Vec::new();
         for (at, listener) in listeners.into_iter().enumerate() {
             let tls = tls.clone().filter(|_| at < secured);
@@ -261,24 +258,81 @@ impl Server {
         for address in &admin_addresses {
             tracing::info!(%address, "listening for operators");
         }
-        Ok(Running {
-            addresses,
-            admin_addresses,
-            operators_doors,
-            secured,
-            self_signed: tls.and_then(|tls| tls.self_signed()),
-            hub: app.hub.clone(),
-            reload: app.reload.clone(),
-            renew: renewing(app.clone()),
-            spaces: app.spaces.clone(),
-            stop,
-            doors,
-            drivers,
-            counts,
-            window,
-            grace,
-        })
+        let mut running = listening_nowhere(&app, stop, drivers, counts);
+        running.addresses = addresses;
+        running.admin_addresses = admin_addresses;
+        running.operators_doors = operators_doors;
+        running.secured = secured;
+        running.self_signed = tls.and_then(|tls| tls.self_signed());
+        running.doors = doors;
+        Ok(running)
     }
+
+    /// Puts it into an application's own HTTP server instead of listening itself: a tower
+    /// service for an `axum::Router` ([`fallback_service`], `nest_service`) or any other
+    /// server of `hyper`, with every transport. Must be called in a tokio runtime.
+    ///
+    /// Nested under a prefix that the router strips, `/c/news` is at `/realtime/c/news`, and
+    /// Socket.IO's path is `/realtime/socket.io/`. The page at `/` is the application's.
+    ///
+    /// **Who asks** the application has to say, by a [`Client`](crate::Client) among the
+    /// extensions of each request, as below: the address of the *connection*, never one of a
+    /// header; proxies are believed as configured (`access.proxies`). Where it says nothing,
+    /// limits and rates of addresses hold for nobody, idempotency keys of anonymous publishers
+    /// are one set, and nobody is taken for a program of this machine: a server without API
+    /// keys and issuers that is not `open` refuses everyone then.
+    ///
+    /// **What the outer server answers for**: listening, TLS, HTTP/2 and the time-outs and
+    /// sizes of heads, so `[listen]`, `[tls]`, `[http2]`, `rates.connects_per_ip` and most of
+    /// `[http]` mean nothing here. `limits.connections` and `limits.connections_per_ip` bound
+    /// the requests and streams under way; rates of a connection hold for one WebSocket or one
+    /// session of Socket.IO. A reader that takes nothing loses its stream after
+    /// `limits.write_progress`; its connection is the outer server's. Stop this server first
+    /// ([`Running::shutdown`]), then the outer one, so that streams end in their turn.
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::net::SocketAddr;
+    /// use axum::extract::{ConnectInfo, Request};
+    /// use axum::middleware::map_request;
+    ///
+    /// let fanwire = fanwire::Server::new(fanwire::Config::default())?.mount().await?;
+    /// let from = map_request(|ConnectInfo(from): ConnectInfo<SocketAddr>, mut request: Request| {
+    ///     request.extensions_mut().insert(fanwire::Client(from.ip()));
+    ///     std::future::ready(request)
+    /// });
+    /// let app = axum::Router::new().fallback_service(fanwire.service).layer(from);
+    /// let app = app.into_make_service_with_connect_info::<SocketAddr>();
+    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    /// axum::serve(listener, app).await?;
+    /// fanwire.running.shutdown().await;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// [`fallback_service`]: https://docs.rs/axum/latest/axum/struct.Router.html
+    ///
+    /// # Errors
+    /// A system that gives no randomness.
+    pub async fn mount(self) -> io::Result<Mounted> {
+        let limits = &self.config.limits;
+        // Descriptors are the outer server's to count.
+        let counts = Counts::new(limits.connections, limits.connections_per_ip);
+        let (stop, stopped) = watch::channel(Stage::Serving);
+        let (app, drivers) = app(self.config, self.parts, stopped)?;
+        let running = listening_nowhere(&app, stop, drivers, counts.clone());
+        let service = MountedService::new(app, counts);
+        Ok(Mounted { service, running })
+    }
+}
+
+/// A server within an application's own, see [`Server::mount`].
+pub struct Mounted {
+    /// It, as a tower service.
+    pub service: MountedService,
+    /// A handle to it. It listens nowhere, so it has no addresses; its connections are the
+    /// requests and streams under way. Dropped, every stream is cut, and what the service is
+    /// asked it refuses.
+    pub running: Running,
 }
 
 /// Where they listen, with the ports that they got.
@@ -384,6 +438,34 @@ fn counts(config: &Config) -> Arc<Counts> {
         );
     }
     Counts::new(fits, config.limits.connections_per_ip)
+}
+
+/// A server that is there, and listens nowhere yet.
+fn listening_nowhere(
+    app: &Arc<App>,
+    stop: watch::Sender<Stage>,
+    drivers: Vec<JoinHandle<()>>,
+    counts: Arc<Counts>,
+) -> Running {
+    // It is set once, here.
+    let _ = app.reload.counts.set(counts.clone());
+    Running {
+        addresses: Vec::new(),
+        secured: 0,
+        admin_addresses: Vec::new(),
+        operators_doors: Vec::new(),
+        self_signed: None,
+        hub: app.hub.clone(),
+        reload: app.reload.clone(),
+        renew: renewing(app.clone()),
+        spaces: app.spaces.clone(),
+        stop,
+        doors: Vec::new(),
+        drivers,
+        counts,
+        window: app.config.listen.drain_window,
+        grace: app.config.listen.shutdown_grace,
+    }
 }
 
 fn renewing(app: Arc<App>) -> Renew {

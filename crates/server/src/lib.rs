@@ -50,7 +50,7 @@ mod tls;
 pub mod tokens;
 mod transport;
 
-pub use assemble::Server;
+pub use assemble::{Mounted, Server};
 pub use changes::Changes;
 pub use config::Config;
 pub use fanwire_core::error::{Code, Refusal};
@@ -68,7 +68,7 @@ pub use handlers::{
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub use http::fuzzing;
-pub use http::{Client, RequestBody};
+pub use http::{Client, MountedBody, MountedService, RequestBody};
 pub use refused::{Refused, Via};
 pub use reload::{Loader, Reloaded};
 pub use shutdown::{Running, Stopped};

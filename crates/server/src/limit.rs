@@ -207,10 +207,10 @@ impl Drop for Place {
 }
 
 /// Which addresses count as one: an IPv4 address (mapped ones too), or a /64.
-/// Loopback is exempt.
+/// Loopback is exempt, and so is who is not known.
 pub(crate) fn group(address: IpAddr) -> Option<IpAddr> {
     match address.to_canonical() {
-        address if address.is_loopback() => None,
+        address if address.is_loopback() || address.is_unspecified() => None,
         IpAddr::V6(v6) => {
             let [a, b, c, d, ..] = v6.segments();
             Some(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into())

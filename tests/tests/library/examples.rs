@@ -22,6 +22,9 @@ mod clock;
 #[path = "../../../crates/server/examples/lobby.rs"]
 mod lobby;
 #[allow(dead_code, unreachable_pub)] // Its main, and a crate of its own elsewhere.
+#[path = "../../../crates/server/examples/mounted.rs"]
+mod mounted;
+#[allow(dead_code, unreachable_pub)] // Its main, and a crate of its own elsewhere.
 #[path = "../../../crates/server/examples/routes.rs"]
 mod routes;
 
@@ -122,4 +125,23 @@ async fn the_routes_show_a_page_and_count_on() {
     assert_eq!(first, b"id: 42\ndata: Event 42\n\n");
     drop(wire);
     within("the server to end", running.shutdown()).await;
+}
+
+#[tokio::test]
+#[allow(clippy::disallowed_methods)] // axum's own server is what this is about.
+async fn an_app_with_fanwire_in_it_shows_its_page_and_the_news() {
+    let (app, running) = mounted::app(config()).await.unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let to = listener.local_addr().unwrap();
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
+    let serving = tokio::spawn(async move { axum::serve(listener, app).await });
+    let page = http::get(to, "/", &[]).await;
+    assert!(page.text().contains("/realtime/c/news"));
+    let mut ws = Ws::envelope(to, "/realtime/c/news").await;
+    assert!(matches!(ws.next().await, Said::Ready(_)));
+    http::post(to, "/realtime/c/news", &[], b"hi").await.id();
+    assert!(matches!(ws.next().await, Said::Heard(_)));
+    drop(ws);
+    within("the server to end", running.shutdown()).await;
+    serving.abort();
 }

@@ -6,6 +6,7 @@ mod around;
 mod events;
 mod examples;
 mod extractors;
+mod mounted;
 mod paths;
 mod refused;
 mod routes;

@@ -220,7 +220,7 @@ async fn serve_request(
         }
         (Ask::OpenWebSocket, _) => {
             let key = check(app, &asked)?;
-            let words = match head.version < http::Version::HTTP_2 {
+            let words = match head.version < http::Version::HTTP_2 && !peer.mounted {
                 true => handshake::switching(&key, false, None, dress),
                 false => Bytes::new(),
             };

@@ -96,6 +96,17 @@ pub(super) fn switching(
     dress: &Dress,
 ) -> Bytes {
     let mut response = Response::new(());
+    switch(&mut response, key);
+    let headers = response.headers_mut();
+    name(headers, named, agreed);
+    dress.put_on(headers);
+    let mut head = open_head(&response.into_parts().0);
+    head.extend_from_slice(b"\r\n");
+    head.into()
+}
+
+/// Makes of an answer of HTTP/1.1 the one that grants a WebSocket.
+pub(super) fn switch<B>(response: &mut Response<B>, key: &HeaderValue) {
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
@@ -103,11 +114,6 @@ pub(super) fn switching(
     if let Ok(accept) = HeaderValue::try_from(accept_key(key.as_bytes())) {
         headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
     }
-    name(headers, named, agreed);
-    dress.put_on(headers);
-    let mut head = open_head(&response.into_parts().0);
-    head.extend_from_slice(b"\r\n");
-    head.into()
 }
 
 /// Names what was agreed on, whichever HTTP says it.

@@ -16,8 +16,9 @@ use fanwire_proto::native::{args, json};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt as _;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Body as _;
 
+use super::coming::Coming;
 use super::target::{self, Query};
 use crate::answer::{Answer, empty, full, json as json_answer};
 use crate::app::App;
@@ -29,8 +30,8 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// A request's body.
 pub(super) enum Sent<'a> {
-    /// To be read by hyper.
-    Coming(&'a mut Incoming),
+    /// To be read yet.
+    Coming(&'a mut Coming),
     /// Read already.
     Here(&'a Bytes),
 }
@@ -268,7 +269,7 @@ enum Broken {
     Cut,
 }
 
-async fn collect(body: &mut Incoming, limit: usize) -> Result<Bytes, Broken> {
+async fn collect(body: &mut Coming, limit: usize) -> Result<Bytes, Broken> {
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {

@@ -2,7 +2,6 @@
 //! request is, and then its own affair.
 
 use std::convert::Infallible;
-use std::error::Error;
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -16,10 +15,11 @@ use http::header::{CONNECTION, CONTENT_TYPE, TRANSFER_ENCODING, UPGRADE};
 use http::{Request, Response, StatusCode, Version, request};
 use http_body_util::BodyExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::Sleep;
 use tower_service::Service;
 
+use super::coming::{BoxError, Coming};
 use super::engineio;
 use super::paths;
 use super::service::{self, channels_of};
@@ -31,19 +31,19 @@ use crate::handlers::caught;
 use crate::limit::Place;
 use crate::shutdown::Stage;
 
-/// An error of whatever kind.
-pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
-
 /// The body of a request to an application's own route. It fails where nothing comes
 /// for `http.body_timeout`; how much of it is taken, the route says.
 pub struct RequestBody {
-    incoming: Incoming,
+    incoming: Coming,
     time: Duration,
     patience: Option<Pin<Box<Sleep>>>,
 }
 
 /// The address that a request to an application's own route is for: its peer's, or
 /// the one that a configured proxy names. Every such request has it as an extension.
+///
+/// The other way round, a request to a [`MountedService`](crate::MountedService) has its
+/// peer's address as this extension, where the application puts it there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Client(pub IpAddr);
 
@@ -108,7 +108,7 @@ pub(super) async fn answer(
     peer: &Peer,
     routes: Routes,
     head: request::Parts,
-    body: Incoming,
+    body: Coming,
 ) -> Response<Own> {
     peer.serves();
     let told = app.remembers(service::who(app, peer, &head));
@@ -129,7 +129,7 @@ async fn called(
     routes: Routes,
     (client, place): (Client, Option<Place>),
     head: request::Parts,
-    body: Incoming,
+    body: Coming,
 ) -> Result<Response<Own>, Refusal> {
     let body = RequestBody {
         incoming: body,
@@ -231,7 +231,7 @@ impl Body for RequestBody {
         let this = &mut *self;
         if let Poll::Ready(frame) = Pin::new(&mut this.incoming).poll_frame(cx) {
             this.patience = None;
-            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+            return Poll::Ready(frame);
         }
         let patience = this
             .patience

@@ -14,6 +14,7 @@ use http::header::{
 use http::{Method, Request, Response, StatusCode, Version, request};
 use hyper::body::{Body as _, Incoming};
 
+use super::coming::Coming;
 use super::engineio;
 use super::gate::{Exit, Hatch};
 use super::handshake;
@@ -45,7 +46,8 @@ pub(super) async fn handle(
     request: Request<Incoming>,
 ) -> Result<Answer, Infallible> {
     let took = hatch.handling();
-    let (head, mut body) = request.into_parts();
+    let (head, body) = request.into_parts();
+    let mut body = Coming::Ours(body);
     if let Some(routes) = routes::theirs(&app, &peer, &head) {
         let (method, version) = (head.method.clone(), head.version);
         let answer = match routed(&app, &peer, routes, head, body).await {
@@ -108,7 +110,7 @@ async fn routed(
     peer: &Arc<Peer>,
     routes: routes::Routes,
     head: request::Parts,
-    body: Incoming,
+    body: Coming,
 ) -> Result<Response<Own>, Box<Waiting>> {
     if !body.is_end_stream() {
         // hyper reads it.
@@ -268,6 +270,8 @@ pub(super) async fn route(
         return Err(Refusal::new(Code::NotFound, sentence));
     }
     let answer = match (head.uri.path(), &head.method) {
+        // Mounted, the page is the application's, and its links would lead elsewhere.
+        ("/", _) if peer.mounted => return Err(not_found()),
         ("/", &Method::GET) => app.page.answer(),
         ("/healthz", &Method::GET) => full(StatusCode::OK, PLAIN, "ok"),
         ("/readyz", &Method::GET) => ready(app).await?,

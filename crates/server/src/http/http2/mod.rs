@@ -6,12 +6,9 @@
 //! peer that takes nothing or sends frames without end, a connection that has
 //! nothing to do. No task and no timer of a connection outlives it.
 
-mod answer;
-mod body;
 mod frames;
 mod line;
 mod streams;
-mod tunnel;
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -21,6 +18,8 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use fanwire_core::error::{Code, Refusal};
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http2::Builder;
 use hyper::service::service_fn;
 use parking_lot::Mutex;
@@ -29,6 +28,8 @@ use tokio::time::{Instant, sleep_until};
 use self::frames::{ENHANCE_YOUR_CALM, goaway};
 use self::line::{Held, Line};
 use self::streams::Streams;
+use super::coming::Coming;
+use super::stay::{Arrived, Times, answer};
 use super::timer::Tokio;
 use crate::app::{App, Peer};
 use crate::refused::{Via, Who};
@@ -101,15 +102,16 @@ async fn serve(app: Arc<App>, peer: Arc<Peer>, stream: Stream, read: Bytes, begu
 
 async fn under_hyper(app: &Arc<App>, peer: &Arc<Peer>, line: &Arc<Mutex<Line>>) -> Done {
     let limits = &app.config.limits;
-    let streams = Streams::new(
-        peer.clone(),
-        limits.write_progress,
-        app.config.listen.shutdown_grace,
-    );
+    let times = Times {
+        progress: limits.write_progress,
+        grace: app.config.listen.shutdown_grace,
+    };
+    let streams = Streams::new(peer.clone(), times);
     let service = service_fn({
         let (app, peer, streams) = (app.clone(), peer.clone(), streams.clone());
-        move |request| {
-            let answer = answer::answer(app.clone(), peer.clone(), streams.open(), request);
+        move |request: Request<Incoming>| {
+            let arrived = Arrived::new(request.map(Coming::Ours));
+            let answer = answer(app.clone(), peer.clone(), streams.open(), arrived);
             // Apart: a stream that only waits holds no room for everything that
             // answering takes.
             let answer = Box::pin(answer);

@@ -1,20 +1,18 @@
-//! The streams of one connection: how many are served, and since when one takes
-//! nothing of its answer.
+//! The streams of one connection: how many are served, and one that takes nothing of
+//! its answer is ended.
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
+use std::task::{Context, Poll, Waker};
 
-use fanwire_core::hub::End;
 use hyper::rt::Executor;
 use parking_lot::Mutex;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
+use super::super::stay::{Patience, Progress, Times};
 use crate::app::Peer;
-use crate::transport::{Link, Signal};
 
 thread_local! {
     /// The stream that is being polled on this thread.
@@ -26,10 +24,7 @@ thread_local! {
 pub(super) struct Streams(Arc<Shared>);
 
 struct Shared {
-    /// See `limits.write_progress`.
-    progress: Duration,
-    /// What a subscriber that was told to go gets for its last bytes.
-    grace: Duration,
+    times: Times,
     peer: Arc<Peer>,
     state: Mutex<State>,
 }
@@ -47,51 +42,6 @@ struct State {
     waker: Option<Waker>,
 }
 
-/// How far one stream's answer has gone. Shared by its body and its task.
-#[derive(Default)]
-pub(super) struct Progress(Mutex<Given>);
-
-#[derive(Default)]
-struct Given {
-    /// The stream is a tunnel whose end here is gone.
-    abandoned: Option<Instant>,
-    /// Its task.
-    waker: Option<Waker>,
-    /// Something was given to hyper, which has not asked for more since.
-    since: Option<Instant>,
-    link: Option<Arc<Link>>,
-}
-
-impl Progress {
-    /// Bytes were given away.
-    pub(super) fn gave(&self) {
-        self.0.lock().since = Some(Instant::now());
-    }
-
-    /// There was nothing to give: nobody is waited for.
-    pub(super) fn has_nothing(&self) {
-        self.0.lock().since = None;
-    }
-
-    /// The tunnel that the stream has become is no longer held here; what is left
-    /// in it gets a moment.
-    pub(super) fn abandon(&self) {
-        let waker = {
-            let mut given = self.0.lock();
-            given.abandoned = Some(Instant::now());
-            given.waker.take()
-        };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    /// The answer comes from a subscriber.
-    pub(super) fn follows(&self, link: Arc<Link>) {
-        self.0.lock().link = Some(link);
-    }
-}
-
 /// What is known of the streams now.
 pub(super) struct Now {
     pub(super) live: usize,
@@ -100,10 +50,9 @@ pub(super) struct Now {
 }
 
 impl Streams {
-    pub(super) fn new(peer: Arc<Peer>, progress: Duration, grace: Duration) -> Self {
+    pub(super) fn new(peer: Arc<Peer>, times: Times) -> Self {
         Self(Arc::new(Shared {
-            progress,
-            grace,
+            times,
             peer,
             state: Mutex::new(State {
                 live: 0,
@@ -167,7 +116,7 @@ where
                 if polled.is_ready() {
                     return Poll::Ready(());
                 }
-                patience.poll(cx, &progress, shared)
+                patience.poll(cx, &progress, shared.times)
             })
             .await;
         });
@@ -203,66 +152,11 @@ impl Drop for Place {
     }
 }
 
-/// Ends a stream whose peer takes nothing: that resets it, and lets its
-/// subscriber go. Has a timer only while bytes wait.
-#[derive(Default)]
-struct Patience {
-    timer: Option<Pin<Box<Sleep>>>,
-    /// When the subscriber was seen to be gone with bytes of it still here.
-    let_go: Option<Instant>,
-}
-
-impl Patience {
-    /// Ready when the time is over.
-    fn poll(&mut self, cx: &mut Context<'_>, progress: &Progress, shared: &Shared) -> Poll<()> {
-        let (since, link) = {
-            let mut given = progress.0.lock();
-            match (given.abandoned, given.since) {
-                (Some(since), _) => {
-                    self.let_go.get_or_insert(since);
-                    (since, None)
-                }
-                (None, Some(since)) => (since, given.link.clone()),
-                (None, None) => {
-                    match &mut given.waker {
-                        Some(waker) => waker.clone_from(cx.waker()),
-                        none => *none = Some(cx.waker().clone()),
-                    }
-                    return Poll::Pending;
-                }
-            }
-        };
-        // Looked at here too: nobody else does while hyper asks for nothing.
-        let until = match link.map(|link| link.look(cx)) {
-            // An answer may take as long as there is progress; who is told to
-            // go gets a moment.
-            Some(Signal::Ended(end)) if end != End::Answered => {
-                *self.let_go.get_or_insert_with(Instant::now) + shared.grace
-            }
-            None if self.let_go.is_some() => since + shared.grace,
-            _ => since + shared.progress,
-        };
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(sleep_until(until)));
-        loop {
-            if timer.deadline() > until {
-                timer.as_mut().reset(until);
-            }
-            ready!(timer.as_mut().poll(cx));
-            if Instant::now() >= until {
-                return Poll::Ready(());
-            }
-            // There was progress since the timer was set.
-            timer.as_mut().reset(until);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use std::net::{IpAddr, Ipv4Addr};
+    use std::time::Duration;
 
     use super::*;
     use crate::limit::Counts;
@@ -274,7 +168,11 @@ mod tests {
         let address = IpAddr::from(Ipv4Addr::LOCALHOST);
         let peer = Arc::new(Peer::new(address, true, false, slot));
         let time = Duration::from_secs(1);
-        let streams = Streams::new(peer, time, time);
+        let times = Times {
+            progress: time,
+            grace: time,
+        };
+        let streams = Streams::new(peer, times);
         let quiet = poll_fn(|cx| match streams.look(cx).live {
             0 => Poll::Ready(()),
             _ => Poll::Pending,

@@ -1,5 +1,6 @@
-//! A stream of HTTP/2 that has become a WebSocket (RFC 8441): bytes in both
-//! directions, as a socket's.
+//! A WebSocket's stream, which hyper gives away once the answer is out: a stream of
+//! HTTP/2 (RFC 8441), or a connection that was upgraded. Bytes in both directions, as a
+//! socket's.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -11,7 +12,7 @@ use hyper::rt::{Read as _, ReadBuf as HyperBuf, Write as _};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::streams::Progress;
+use super::progress::Progress;
 use crate::app::{App, Peer};
 use crate::engineio::{self, Granted};
 use crate::transport::{Promised, Stream, Unproven, linger, prove};

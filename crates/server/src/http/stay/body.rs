@@ -1,4 +1,4 @@
-//! The bodies of answers over HTTP/2: whole ones in pieces, and those of event
+//! The bodies of answers: whole ones in pieces, and those of event
 //! streams, pulled from their subscribers' outboxes.
 
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use fanwire_core::hub::{End, Subscriber};
 use hyper::body::{Body, Frame, SizeHint};
 
 use super::super::routes::Own;
-use super::streams::Progress;
+use super::progress::Progress;
 use crate::limit::Place;
 use crate::transport::{Link, Signal};
 
@@ -19,7 +19,7 @@ use crate::transport::{Link, Signal};
 const PIECE: usize = 16 * 1024;
 
 /// An answer's body.
-pub(super) struct Reply {
+pub(in crate::http) struct Reply {
     from: From,
     progress: Arc<Progress>,
 }
@@ -45,7 +45,7 @@ struct Events {
 
 /// The stream was broken off; its peer sees it reset.
 #[derive(Debug)]
-pub(super) struct Broken;
+pub(in crate::http) struct Broken;
 
 impl std::fmt::Display for Broken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -57,9 +57,14 @@ impl std::error::Error for Broken {}
 
 impl Reply {
     /// A body that is there already.
-    pub(super) fn whole(bytes: Bytes, progress: Arc<Progress>) -> Self {
+    pub(in crate::http) fn whole(bytes: Bytes, progress: Arc<Progress>) -> Self {
         let from = From::Whole(bytes);
         Self { from, progress }
+    }
+
+    /// It is there already: nothing is waited for.
+    pub(in crate::http) fn is_whole(&self) -> bool {
+        matches!(self.from, From::Whole(_))
     }
 
     /// What an application's own route answers.

@@ -1,0 +1,53 @@
+//! Fanwire within an axum app that has its own server: every channel is under
+//! `/realtime`, by every transport, and the page beside it listens and publishes.
+//!
+//! `cargo run -p fanwire --example mounted`
+
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::extract::{ConnectInfo, Request};
+use axum::middleware::map_request;
+use axum::response::Html;
+use axum::routing::get;
+use fanwire::{Client, Config, Running, Server};
+
+/// The app, and the handle to what is mounted in it.
+pub async fn app(config: Config) -> Result<(Router, Running), Box<dyn std::error::Error>> {
+    let fanwire = Server::new(config)?.mount().await?;
+    let app = Router::new()
+        .route("/", get(async || Html(PAGE)))
+        .nest_service("/realtime", fanwire.service)
+        .layer(map_request(whose));
+    Ok((app, fanwire.running))
+}
+
+/// Says whose a request is: without that, nobody is a program of this machine.
+async fn whose(ConnectInfo(from): ConnectInfo<SocketAddr>, mut request: Request) -> Request {
+    request.extensions_mut().insert(Client(from.ip()));
+    request
+}
+
+const PAGE: &str = "<!doctype html><title>News</title><form><input autofocus></form><ol></ol><script>
+new EventSource('/realtime/c/news').onmessage = (e) =>
+  document.querySelector('ol').append(Object.assign(document.createElement('li'), { textContent: e.data }));
+document.forms[0].onsubmit = (e) => {
+  e.preventDefault();
+  fetch('/realtime/c/news', { method: 'POST', body: document.querySelector('input').value });
+};
+</script>";
+
+#[tokio::main]
+#[allow(clippy::disallowed_methods)] // axum's own server is what this is about.
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let (app, running) = app(Config::default()).await?;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    println!("http://{}/", listener.local_addr()?);
+    axum::serve(
+        listener,
+        app.into_make_service_with_connect_info::<SocketAddr>(),
+    )
+    .await?;
+    running.shutdown().await;
+    Ok(())
+}
