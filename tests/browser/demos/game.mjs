@@ -84,17 +84,47 @@ export default {
   'a page whose connection ends comes back, under its name': async ({ open, url }) => {
     const page = await open('/');
     const connections = [];
+    let second;
+    const again = new Promise((done) => { second = done; });
     await page.routeWebSocket(/\/c\/game:arena$/, (socket) => {
       socket.connectToServer();
-      connections.push(socket);
+      if (connections.push(socket) === 2) second();
     });
     await page.goto(`${url}/demo/game`);
     await play(page, 'Returning');
     await connections[0].close({ code: 1012 });
-    await page.waitForFunction(() => window.game === null);
+    await again;
     await page.waitForFunction(() => window.game?.comets.some((one) => one.name.startsWith('Returning') && one.number === window.game.you));
-    equal(connections.length, 2, 'connections');
     equal(await page.locator('#play').isVisible(), false, 'whether it is asked again');
+  },
+
+  'a page that nobody sees keeps up, and goes on from there when it is seen': async ({ open, url }) => {
+    const [seen, unseen] = [await open('/demo/game'), await open('/')];
+    // What a browser does to a page behind others: it is not drawn any more.
+    await unseen.addInitScript(() => {
+      const draw = window.requestAnimationFrame.bind(window);
+      let waiting = [];
+      let hidden = false;
+      window.requestAnimationFrame = (then) => (hidden ? waiting.push(then) : draw(then));
+      Object.defineProperty(document, 'hidden', { get: () => hidden });
+      window.hide = (yes) => {
+        hidden = yes;
+        if (!yes) waiting.splice(0).forEach(draw);
+      };
+    });
+    await unseen.goto(`${url}/demo/game`);
+    const tick = (page) => page.evaluate(() => window.game.tick);
+    const reaches = (page, wanted) => page.waitForFunction((least) => window.game?.tick >= least, wanted, { polling: 50 });
+    await reaches(unseen, 1);
+    await unseen.evaluate(() => window.hide(true));
+    const begun = await tick(unseen);
+    await reaches(seen, begun + 60);
+    await reaches(unseen, begun + 60);
+    await unseen.evaluate(() => window.hide(false));
+    await play(unseen, 'Back');
+    await seen.waitForFunction(() => window.game.comets.some((one) => one.name === 'Back'));
+    const [one, two] = [await tick(seen), await tick(unseen)];
+    check(one - two <= 25, `it is ${one - two} ticks behind what the other showed before`);
   },
 
   'on a telephone a finger steers': async ({ open, shot }) => {

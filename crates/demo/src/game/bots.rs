@@ -1,5 +1,5 @@
 //! Company for who plays alone: they fly to the nearest spark and out of the way, and
-//! hunt nobody.
+//! hunt nobody. With a few dozen sparks they are content, and just fly about.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +9,9 @@ use super::world::Pilot;
 
 /// Comets that one can look up.
 pub(super) const NAMES: [&str; 6] = ["Halley", "Encke", "Biela", "Swift", "Tuttle", "Olbers"];
+
+/// Sparks with which a bot is content: it can be beaten.
+pub(super) const ENOUGH: u16 = 40;
 
 /// Ticks between two thoughts: people have reflexes no better.
 const THINKS: u32 = 4;
@@ -40,8 +43,11 @@ pub(super) fn steer(scene: &Scene, pilots: &mut BTreeMap<u8, Pilot>) {
     }
 }
 
-/// The spark that is the least trouble for what it is worth.
+/// The spark that is the least trouble for what it is worth; none for who has enough.
 fn wish(scene: &Scene, comet: &Comet) -> Option<Place> {
+    if comet.score >= ENOUGH {
+        return None;
+    }
     let trouble = |at: Place, worth: u8| distance(comet.head, at) / i32::from(worth.clamp(1, 8));
     let sparks = scene.sparks.values();
     sparks

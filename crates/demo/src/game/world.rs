@@ -250,9 +250,10 @@ impl World {
 
     fn gather(&mut self, events: &mut Vec<Event>) {
         let Scene { comets, sparks, .. } = &mut self.scene;
+        let hungry = |comet: &Comet| !(comet.bot && comet.score >= bots::ENOUGH);
         for (number, comet) in comets
             .iter_mut()
-            .filter(|(_, comet)| comet.mode != Mode::Out)
+            .filter(|(_, comet)| comet.mode != Mode::Out && hungry(comet))
         {
             sparks.retain(|_, spark| {
                 let taken = near(comet.head, spark.at, REACH);

@@ -284,8 +284,10 @@ class Picture {
     const crown = state.round.winner === comet.number ? '★ ' : '';
     const label = `${crown}${comet.name}${comet.bot ? ' (bot)' : ''}`;
     const above = y < 50 ? y + 26 + size : y - 23;
-    pen.strokeText(label, x, above);
-    pen.fillText(label, x, above);
+    const half = pen.measureText(label).width / 2 + 4;
+    const inside = Math.max(half, Math.min(ARENA.width - half, x));
+    pen.strokeText(label, inside, above);
+    pen.fillText(label, inside, above);
   }
 }
 

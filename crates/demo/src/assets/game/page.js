@@ -262,6 +262,9 @@ function steer(now, part) {
 
 // The board.
 
+/** Rows of the board at most, and the own one. */
+const SHOWN = 10;
+
 const ranked = () => [...playback.state.comets.values()].sort((a, b) => b.score - a.score || a.number - b.number);
 let shown = '';
 let told = '';
@@ -271,9 +274,11 @@ function board() {
   const { state } = playback;
   const left = Math.max(0, Math.ceil(((state.round.until - state.tick) * state.millis) / 1000));
   $('#clock').textContent = state.round.pause ? `· next in ${left} s` : `· ${Math.floor(left / 60)}:${String(left % 60).padStart(2, '0')}`;
-  const comets = ranked();
-  const place = comets.findIndex((comet) => comet.number === you) + 1;
-  mine = place ? `${comets[place - 1].score} sparks · place ${place} of ${comets.length}` : '';
+  const all = ranked();
+  const place = all.findIndex((comet) => comet.number === you) + 1;
+  const carried = all[place - 1]?.score;
+  mine = place ? `${carried} ${carried === 1 ? 'spark' : 'sparks'} · place ${place} of ${all.length}` : '';
+  const comets = all.filter((comet, above) => above < SHOWN || comet.number === you);
   const key = comets.map((comet) => [comet.number, comet.name, comet.score, comet.wins, comet.number === you, picture.dark]).join();
   if (key !== shown) {
     shown = key;
