@@ -75,28 +75,32 @@ async fn the_page_at_the_same_path_stays_and_the_channels_own_url_is_the_same() 
 async fn files_of_eight_megabytes_reach_all_byte_for_byte() {
     let demos = Demos::start(|_| {}).await;
     let (mut one, mut two) = (come(&demos).await, come(&demos).await);
-    let file = |seed: u8| -> Vec<u8> {
+    let files = [1, 2].map(|seed| -> Vec<u8> {
         let bytes =
-            (0..8_000_000_u32).map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()[3] ^ seed);
+            (0..2_000_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761 + seed).to_le_bytes());
         bytes.collect()
-    };
+    });
     // More than an outbox holds, and another one behind it.
     let sends = async {
-        one.binary(&file(1)).await;
-        one.binary(&file(2)).await;
+        for file in &files {
+            one.binary(file).await;
+        }
         one
     };
     let reads = async {
-        for seed in [1, 2] {
+        for file in &files {
             let (kind, bytes) = next(&mut two).await;
-            assert!(kind == Kind::Frame && bytes == file(seed), "file {seed}");
+            assert!(
+                kind == Kind::Frame && bytes == *file,
+                "a file that is another"
+            );
         }
     };
     let (mut one, ()) = tokio::join!(sends, reads);
-    for seed in [1, 2] {
+    for file in &files {
         assert!(
-            next(&mut one).await.1 == file(seed),
-            "the sender's file {seed}"
+            next(&mut one).await.1 == *file,
+            "the sender's own is another"
         );
     }
     demos.stop().await;

@@ -16,8 +16,8 @@ let socket;
 
 /** Connects. A WebSocket does not come back by itself: this page does, each time it fails
  *  after twice the time, up to 30 s. */
-async function connect(failures = 0) {
-  socket = new WebSocket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/`);
+async function connect(failures = 0, after = '') {
+  socket = new WebSocket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/${after}`);
   socket.binaryType = 'arraybuffer';
   socket.onopen = () => {
     failures = 0;
@@ -27,8 +27,11 @@ async function connect(failures = 0) {
   const { code, reason } = await new Promise((closed) => { socket.onclose = closed; });
   const wait = Math.random() * Math.min(30_000, 1000 * 2 ** failures);
   state(how, 'waiting', `closed with ${code}${reason && ` (${reason})`}; again in ${(wait / 1000).toFixed(1)} s`);
+  // Who read too slowly is told from where there is something again.
+  const missed = code === 3010;
+  if (missed) line(messages, 'This page read too slowly: something is missing here.', 'bad');
   await sleep(wait);
-  connect(failures + 1);
+  connect(failures + 1, missed ? `?after=${encodeURIComponent(reason)}` : '');
 }
 
 const mb = (bytes) => (bytes < 1e5 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
