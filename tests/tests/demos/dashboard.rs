@@ -163,6 +163,27 @@ async fn jobs_wait_for_each_other_and_who_is_cancelled_makes_way() {
 }
 
 #[tokio::test]
+async fn of_those_that_have_ended_the_last_are_shown_however_late_they_came() {
+    let demos = quiet().await;
+    let mut watcher = Watcher::new(&demos, None).await;
+    let first = start(&demos, ENDLESS).await;
+    watcher.until(first, "running").await;
+    let mut expected = Vec::new();
+    for _ in 0..7 {
+        let id = start(&demos, ENDLESS).await;
+        assert_eq!(cancel(&demos, id).await, 200);
+        expected.push(id);
+    }
+    assert_eq!(cancel(&demos, first).await, 200);
+    expected.push(first);
+    let (_, jobs) = Watcher::new(&demos, None).await.next().await;
+    let jobs = jobs.as_array().unwrap().iter();
+    let ids: Vec<_> = jobs.map(|job| job["id"].as_u64().unwrap()).collect();
+    assert_eq!(ids, expected[expected.len() - 5..]);
+    demos.stop().await;
+}
+
+#[tokio::test]
 async fn what_is_no_job_is_refused_with_what_would_be_one() {
     let demos = quiet().await;
     for (job, word) in [

@@ -92,8 +92,8 @@ hear('jobs', (all) => {
     }
   }
   const focused = document.activeElement;
-  all.sort((a, b) => place(a) - place(b)
-    || (a.stage === 'waiting' ? a.id - b.id : b.id - a.id));
+  all.forEach((job, at) => { job.at = at; });
+  all.sort((a, b) => place(a) - place(b) || (a.stage === 'waiting' ? a.at - b.at : b.at - a.at));
   all.forEach((job, at) => {
     if (!rows.has(job.id)) rows.set(job.id, row(job.id));
     const item = rows.get(job.id);

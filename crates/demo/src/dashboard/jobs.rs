@@ -32,7 +32,8 @@ struct State {
     last: u64,
     /// The thread is taken: by a job that runs, or by one that was cancelled in its step.
     busy: bool,
-    /// In the order in which they came.
+    /// Those that wait stand in the order in which they came, those that have ended in the
+    /// order in which they did.
     jobs: VecDeque<Job>,
 }
 
@@ -111,7 +112,7 @@ impl Jobs {
         };
         job.stage = Stage::Cancelled;
         let text = format!("Job {id} was cancelled at {:.0} %", job.percent);
-        state.forget();
+        state.settle(id);
         self.changed(state);
         tracing::info!(id, "a job was cancelled");
         self.notices.send(Kind::Warning, &text);
@@ -189,8 +190,8 @@ impl Jobs {
             }
             tracing::info!(id, elapsed_ms = job.elapsed_ms, "a job has ended: {text}");
             self.notices.send(kind, &text);
+            state.settle(id);
         }
-        state.forget();
         self.changed(state);
     }
 
@@ -237,8 +238,12 @@ impl State {
         jobs.find(|job| job.id == id && stages.contains(&job.stage))
     }
 
-    /// Keeps the last of those that have ended.
-    fn forget(&mut self) {
+    /// Puts one that has ended behind the others, and keeps the last of its kind.
+    fn settle(&mut self, id: u64) {
+        if let Some(at) = self.jobs.iter().position(|job| job.id == id) {
+            let job = self.jobs.remove(at);
+            self.jobs.extend(job);
+        }
         let is_open = |job: &Job| matches!(job.stage, Stage::Waiting | Stage::Running);
         let ended = self.jobs.iter().filter(|job| !is_open(job)).count();
         let mut over = ended.saturating_sub(ENDED);
