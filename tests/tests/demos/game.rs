@@ -110,8 +110,12 @@ async fn two_players_have_the_same_arena_after_every_tick() {
     let demos = demos().await;
     let mut ada = Player::plays(demos.addr, "Ada").await;
     let mut bob = Player::plays(demos.addr, "Bob").await;
-    assert!(bob.sees("Ada") && ada.you != bob.you);
-    ada.hears(|player| player.sees("Bob")).await;
+    assert_ne!(ada.you, bob.you);
+    for player in [&mut ada, &mut bob] {
+        player
+            .hears(|player| player.sees("Ada") && player.sees("Bob"))
+            .await;
+    }
     for turn in 0..20u8 {
         let (aim, boost) = (turn.wrapping_mul(40), turn % 2 == 0);
         ada.say(&Input::Steer { aim, boost }).await;
