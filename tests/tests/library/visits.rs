@@ -450,3 +450,31 @@ async fn x12_who_does_not_read_is_waited_for_and_then_cut() {
     assert_eq!(told.next().await, "transport error");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn what_may_be_lost_is_lost_to_who_does_not_read_and_nothing_else_is() {
+    const SENT: usize = 500;
+    let code = Application::new()
+        .namespace("/chat", |chat| {
+            chat.on("spray", async |socket: Socket| {
+                let text = "x".repeat(64 * 1024);
+                for _ in 0..SENT {
+                    let sent = socket.emit_volatile("message", text.as_str()).await;
+                    sent.map_err(Rejected::from)?;
+                }
+                socket.emit("message", "last").await.map_err(Rejected::from)
+            });
+        })
+        .unwrap();
+    let server = TestServer::serving(Variant::MEMORY, code, public).await;
+    let mut ws = Ws::envelope(server.addr, "/c/chat:lobby").await;
+    assert!(matches!(ws.next().await, Said::Ready(_)));
+    ws.text(r#"{"event":"spray","data":0,"ref":1}"#).await;
+    let mut heard_of = 0;
+    while heard(&mut ws).await.text() != "\"last\"" {
+        heard_of += 1;
+    }
+    assert!((1..SENT).contains(&heard_of), "{heard_of}");
+    assert_eq!(reply(&mut ws).await["ref"], 1);
+    server.stop().await;
+}
