@@ -54,6 +54,11 @@ where
 }
 
 impl Code {
+    /// Whether it wants to be asked at all.
+    pub(crate) fn asks(&self) -> bool {
+        !self.connect.is_empty()
+    }
+
     /// Whether a client may come in: whether all handlers let it, which are asked in
     /// their order. Code that panics lets nobody in.
     pub(crate) async fn connects(&self, socket: Socket, auth: Auth) -> Result<(), ConnectRefusal> {

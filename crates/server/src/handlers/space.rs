@@ -85,8 +85,8 @@ impl Spaces {
         &self.application
     }
 
-    /// Those of these channels' namespaces that code serves.
-    pub(crate) fn served(&self, keys: &Keys) -> Vec<Arc<Space>> {
+    /// Those of these channels' namespaces that code serves in this way.
+    pub(crate) fn served(&self, keys: &Keys, so: impl Fn(&Code) -> bool) -> Vec<Arc<Space>> {
         let mut spaces: Vec<Arc<Space>> = Vec::new();
         if self.application.is_empty() {
             return spaces;
@@ -94,16 +94,21 @@ impl Spaces {
         for key in keys {
             let namespace = key.namespace();
             let new = spaces.iter().all(|space| space.namespace != *namespace);
-            if new && self.serves(namespace) {
+            let code = self.application.find(namespace);
+            if new && code.is_some_and(|code| so(&code)) {
                 spaces.push(self.get(namespace));
             }
         }
         spaces
     }
 
-    /// Whether code serves any of these channels.
-    pub(crate) fn serves_any(&self, keys: &Keys) -> bool {
-        !self.application.is_empty() && keys.iter().any(|key| self.serves(key.namespace()))
+    /// Whether code is asked about whoever listens to any of these channels.
+    pub(crate) fn asks_any(&self, keys: &Keys) -> bool {
+        let asks = |key: &Key| {
+            let code = self.application.find(key.namespace());
+            code.is_some_and(|code| code.asks())
+        };
+        !self.application.is_empty() && keys.iter().any(asks)
     }
 
     /// Whether code serves it.

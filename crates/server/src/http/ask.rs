@@ -24,14 +24,17 @@ use crate::transport::refused_by_code;
 /// Parameters that hold secrets.
 const SECRETS: [&str; 2] = ["token", "sid"];
 
-/// What code is to be asked; none where none serves any of these channels.
+/// What code is to be asked; none where none serves any of these channels. Of who opens
+/// no WebSocket it only is where it wants to be asked: there is nothing else to tell it.
 pub(super) fn comer(
     app: &App,
     keys: &Keys,
     head: &request::Parts,
     client: IpAddr,
+    want: Want,
 ) -> Option<Box<Comer>> {
-    let spaces = app.spaces.served(keys);
+    let stays = matches!(want, Want::WebSocket { .. });
+    let spaces = app.spaces.served(keys, |code| stays || code.asks());
     if spaces.is_empty() {
         return None;
     }

@@ -118,7 +118,7 @@ async fn serve(
         ) if app.auth.takes_tokens() => Some((named, keys.clone())),
         _ => None,
     };
-    let comer = ask::comer(app, &keys, head, client);
+    let comer = ask::comer(app, &keys, head, client, want);
     let admitted = app.door.admit(subject, verb, keys);
     let stopping = app.is_stopping();
     if admitted.is_ok() && stopping && matches!(want, Want::WebSocket { .. } | Want::Sse { .. }) {

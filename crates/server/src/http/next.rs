@@ -116,7 +116,7 @@ fn waits(app: &App, head: &request::Parts) -> Option<(Keys, Query)> {
     let list = channels_of(head.uri.path())?;
     let (keys, query) = target::read(list, head.uri.query()).ok()?;
     // Code is asked first, which may take its time.
-    if app.spaces.serves_any(&keys) {
+    if app.spaces.asks_any(&keys) {
         return None;
     }
     let waits = Waits {
