@@ -314,6 +314,8 @@ mod tests {
         for loopback in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
             assert_eq!(group_of(loopback), None, "{loopback}");
         }
+        // Nobody knows whose.
+        assert_eq!(group_of("0.0.0.0"), None);
     }
 
     #[test]

@@ -61,7 +61,8 @@ pub struct Running {
 }
 
 impl Running {
-    /// The first address that it listens on, with the port that it got.
+    /// The first address that it listens on, with the port that it got; `0.0.0.0:0` where
+    /// it is mounted and listens nowhere.
     pub fn addr(&self) -> SocketAddr {
         let none = SocketAddr::from(([0, 0, 0, 0], 0));
         self.addresses.first().copied().unwrap_or(none)

@@ -275,6 +275,8 @@ async fn p8_nobody_is_a_program_of_this_machine_unless_the_app_says_so() {
         let secret = Secret::new("s3cret-0123456789abcdef");
         config.access.api_keys.insert("ops".into(), secret);
         config.limits.connections_per_ip = 1;
+        // There is no such address here.
+        config.listen.admin_addresses = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
     };
     let app = App::serve(keyed, bare).await;
     let shown = [("Authorization", &b"Bearer s3cret-0123456789abcdef"[..])];
@@ -285,6 +287,9 @@ async fn p8_nobody_is_a_program_of_this_machine_unless_the_app_says_so() {
     }
     let asked = http::get(app.to, "/c/news", &[]).await;
     asked.refused(401, "unauthorized");
+    let key = [("Authorization", "Bearer s3cret-0123456789abcdef")];
+    let figures = http::get(app.to, "/metrics", &key).await;
+    assert!(figures.text().contains("fanwire_subscribers 3"));
     drop(all);
     app.is_empty().await;
     app.stop().await;

@@ -410,7 +410,8 @@ async fn ready(app: &App) -> Result<Answer, Refusal> {
 /// come in.
 fn metrics(app: &App, peer: &Peer, subject: &Subject) -> Result<Answer, Refusal> {
     if !peer.admin {
-        if !app.config.listen.admin_addresses.is_empty() {
+        // Mounted, there is no other address.
+        if !app.config.listen.admin_addresses.is_empty() && !peer.mounted {
             let sentence = "the figures are on another address (listen.admin_addresses)";
             return Err(Refusal::new(Code::NotFound, sentence));
         }
