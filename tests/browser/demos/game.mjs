@@ -14,6 +14,22 @@ const seen = (page, name) => page.waitForSelector(`#board tr[data-name="${name}"
 const gone = (page, name) => page.waitForSelector(`#board tr[data-name="${name}"]`, { state: 'detached' });
 const comet = (page, name) => page.evaluate((one) => window.game.comets.find((each) => each.name === one), name);
 
+/** The key that brings the own comet nearer to the middle. */
+const towardsMiddle = (page, axis) => page.evaluate((along) => {
+  const own = window.game.comets.find((one) => one.number === window.game.you);
+  if (along === 'x') return own.x < 640 * 8 ? 'ArrowRight' : 'ArrowLeft';
+  return own.y < 400 * 8 ? 'ArrowDown' : 'ArrowUp';
+}, axis);
+
+/** Whether a comet flies along an axis, and not a bit beside it: for the page. */
+const straight = ([name, along]) => {
+  const now = window.game.comets.find((one) => one.name === name);
+  const { before } = window;
+  window.before = now;
+  const across = along === 'x' ? 'y' : 'x';
+  return now && before && now[across] === before[across] && now[along] !== before[along];
+};
+
 export default {
   'two windows see each other by name, and where the other flies': async ({ open, shot }) => {
     const [one, two] = [await open('/demo/game'), await open('/demo/game', { colorScheme: 'dark' })];
@@ -22,21 +38,11 @@ export default {
     await seen(one, 'Grace');
     await seen(two, 'Ada <b>');
     equal(await one.locator('#board b').count(), 0, 'elements made from a name');
-    // Up with the keys: the other window sees it fly exactly up.
-    await one.keyboard.press('ArrowUp');
-    await two.waitForFunction(() => {
-      const ada = window.game.comets.find((each) => each.name === 'Ada <b>');
-      const before = window.before;
-      window.before = ada;
-      return ada && before && ada.x === before.x && ada.y < before.y;
-    });
-    await one.keyboard.press('ArrowLeft');
-    await two.waitForFunction(() => {
-      const ada = window.game.comets.find((each) => each.name === 'Ada <b>');
-      const before = window.before;
-      window.before = ada;
-      return ada && before && ada.y === before.y && ada.x < before.x;
-    });
+    // With the keys, to where there is room: the other window sees it fly exactly there.
+    await one.keyboard.press(await towardsMiddle(one, 'y'));
+    await two.waitForFunction(straight, ['Ada <b>', 'y']);
+    await one.keyboard.press(await towardsMiddle(one, 'x'));
+    await two.waitForFunction(straight, ['Ada <b>', 'x']);
     await shot(one, 'game');
     await shot(two, 'game-dark');
     await one.context().close();
@@ -139,13 +145,9 @@ export default {
       }));
     }, [type, x, y]);
     await finger('pointerdown', 200, 200);
-    await finger('pointermove', 200, 260);
-    await page.waitForFunction(() => {
-      const own = window.game.comets.find((each) => each.number === window.game.you);
-      const before = window.before;
-      window.before = own;
-      return own && before && own.x === before.x && own.y > before.y;
-    });
+    const down = (await towardsMiddle(page, 'y')) === 'ArrowDown';
+    await finger('pointermove', 200, down ? 260 : 140);
+    await page.waitForFunction(straight, ['Thumb', 'y']);
     await finger('pointerup', 200, 260);
     await page.locator('#arena').scrollIntoViewIfNeeded();
     await shot(page, 'game-telephone');

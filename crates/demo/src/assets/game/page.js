@@ -12,7 +12,7 @@ let socket = null;
 /** The number of the own comet; the name that it is to have again after a new connection. */
 let you = null;
 let name = null;
-const hands = { aim: null, boost: false, sent: '', at: 0, pointer: null, keys: new Set(), finger: null };
+const hands = { aim: null, boost: false, sent: '', at: 0, out: false, pointer: null, keys: new Set(), finger: null };
 const figures = { bytes: 0, ticks: 0, since: performance.now(), ping: null, asked: new Map(), number: 0 };
 
 const nameOf = (number) => playback.state?.comets.get(number)?.name ?? 'someone';
@@ -246,7 +246,15 @@ for (const end of ['pointerup', 'pointercancel', 'pointerleave']) boost.addEvent
 /** Tells the server whereto, where that is new, once a tick at most. */
 function steer(now, part) {
   const own = playback.state.comets.get(you);
-  if (!own || own.mode === 0) return;
+  if (!own || own.mode === 0) {
+    hands.out = true;
+    return;
+  }
+  if (hands.out) {
+    // It begins anew, wherever it looks: what is held down counts again.
+    Object.assign(hands, { out: false, aim: null, sent: '' });
+    steerByKeys();
+  }
   if (hands.pointer) {
     const held = (at, most) => Math.max(30, Math.min(most - 30, at));
     const to = picture.place(hands.pointer.x, hands.pointer.y);
@@ -331,7 +339,7 @@ function frame(now) {
   try {
     const part = playback.advance(performance.now(), passed);
     if (you !== null) steer(now, part);
-    picture.draw({ state: playback.state, part, you, aim: hands.aim, standing: mine, now, passed });
+    picture.draw({ state: playback.state, part, you, aim: now - hands.at < 700 ? hands.aim : null, standing: mine, now, passed });
   } catch (error) {
     console.warn(error);
     socket?.close();
