@@ -95,6 +95,8 @@ pub struct Refusal {
     pub channel: Option<String>,
     /// After how long the same request may succeed, where that is known.
     pub retry_in: Option<Duration>,
+    /// The place of what is wrong within what was sent, where it is one.
+    pub place: Option<Box<str>>,
 }
 
 impl Refusal {
@@ -105,6 +107,7 @@ impl Refusal {
             detail: detail.into(),
             channel: None,
             retry_in: None,
+            place: None,
         }
     }
 

@@ -92,6 +92,7 @@ pub(crate) fn problem_with(refusal: &Refusal, data: Option<serde_json::Value>) -
     let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut text = Problem::new(code.status(), code.title(), code.as_str(), &refusal.detail);
     text.channel.clone_from(&refusal.channel);
+    text.place = refusal.place.as_deref().map(str::to_owned);
     text.data = data;
     let mut answer = full(status, "application/problem+json", text.to_json());
     let headers = answer.headers_mut();
@@ -184,6 +185,7 @@ pub(crate) fn raw_problem(refusal: &Refusal, dress: &Dress) -> Vec<u8> {
     let code = refusal.code;
     let mut text = Problem::new(code.status(), code.title(), code.as_str(), &refusal.detail);
     text.channel.clone_from(&refusal.channel);
+    text.place = refusal.place.as_deref().map(str::to_owned);
     last_words(answer, &text.to_json())
 }
 

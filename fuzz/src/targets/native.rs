@@ -31,6 +31,11 @@ pub(super) fn command(data: &[u8]) {
         }
         Payload::Text(text) => assert!(std::str::from_utf8(text).is_ok()),
         Payload::Binary(payload) => assert!(payload.len() < data.len()),
+        Payload::Args { json, attachments } => {
+            json::check(json).expect("arguments that were taken are JSON");
+            let bytes: usize = attachments.iter().map(Bytes::len).sum();
+            assert!(bytes < data.len());
+        }
     }
     // Any other reader sees an object, too.
     let other: serde_json::Result<serde_json::Value> = serde_json::from_slice(data);

@@ -112,7 +112,6 @@ fn handlers(chat: &mut Handlers) {
     chat.on_disconnect(async |State(log): State<Log>, _: Kept<u8>| log.note("no".to_owned()));
     chat.on("all", all_at_once);
     chat.on("none", async || "none");
-    chat.on("upper", async |text: String| text.to_uppercase());
     chat.on("add", async |a: i32, b: i32| a + b);
     chat.on(
         "pair",
@@ -128,6 +127,19 @@ fn handlers(chat: &mut Handlers) {
     chat.on(
         "letter",
         async |_: Option<String>, Json(letter): Json<Letter>| letter.to,
+    );
+    chat.on(
+        "letters",
+        async |Json(letters): Json<Vec<Letter>>| match letters
+            .iter()
+            .position(|letter| letter.to.is_empty())
+        {
+            None => Ok(letters.len()),
+            Some(at) => {
+                let place = format!("args[0][{at}].to");
+                Err(Rejected::new("bad_request", "to nobody?").at(place))
+            }
+        },
     );
     chat.on_any(async |EventName(name): EventName, args: Args| (name, args.len() as u32));
 }
@@ -168,8 +180,8 @@ async fn asked(server: &TestServer, event: &str, args: Value) -> [Value; 3] {
     let mut ws = Ws::envelope(server.addr, "/c/chat:lobby?name=bob").await;
     assert!(matches!(ws.next().await, Said::Ready(_)));
     assert!(matches!(ws.next().await, Said::Heard(hello) if hello.event == "hello"));
-    // A frame is one argument.
-    let frame = json!({"event": event, "data": args[0], "ref": 1});
+    let count = args.as_array().unwrap().len();
+    let frame = json!({"event": event, "data": args, "args": count, "ref": 1});
     ws.text(&frame.to_string()).await;
     let Said::Reply(framed) = ws.next().await else {
         panic!("no reply")
@@ -184,58 +196,132 @@ async fn asked(server: &TestServer, event: &str, args: Value) -> [Value; 3] {
     [posted, framed, serde_json::from_str(acked).unwrap()]
 }
 
+/// What one event is answered by all transports alike.
+async fn answered(server: &TestServer, event: &str, args: Value) -> Value {
+    let [posted, framed, acked] = asked(server, event, args).await;
+    assert_eq!(posted, framed["data"], "{event}");
+    match acked.as_array().unwrap().as_slice() {
+        [one] => assert_eq!(posted, *one, "{event}"),
+        _ => assert_eq!(posted, acked, "{event}"),
+    }
+    posted
+}
+
+/// The place at which an event is refused by all transports alike, and why.
+async fn refused(server: &TestServer, event: &str, args: Value) -> (String, String) {
+    let [posted, framed, acked] = asked(server, event, args).await;
+    let told = &acked[0];
+    for (other, at, message) in [(&posted, "place", "detail"), (&framed, "at", "message")] {
+        assert_eq!(other["code"], told["code"], "{other}");
+        assert_eq!(other[at], told["at"], "{other}");
+        assert_eq!(other[message], told["message"], "{other}");
+    }
+    assert_eq!(told["code"], "bad_request");
+    let text = |name: &str| told[name].as_str().unwrap_or_default().to_owned();
+    (text("at"), text("message"))
+}
+
 #[tokio::test]
 async fn parameters_are_whatever_is_asked_for_in_any_order() {
     let (server, _) = server().await;
-    let [posted, _, acked] = asked(&server, "all", json!(["a", 7, {"to": "b"}])).await;
+    let [posted, framed, acked] = asked(&server, "all", json!(["a", 7, {"to": "b"}])).await;
     let mut told = json!({
         "same": false, "count": 0, "name": null, "event": "all",
         "args": ["a", 7, "b"], "all": 3, "rest": null,
     });
     assert_eq!(posted, told);
     told["same"] = true.into();
+    assert_eq!(framed["data"]["args"], told["args"]);
     told["name"] = "ann".into();
     assert_eq!(acked, json!([told]));
 
-    let [posted, framed, acked] = asked(&server, "upper", json!(["a"])).await;
-    assert_eq!((posted, &framed["data"]), (json!("A"), &json!("A")));
-    assert_eq!(acked, json!(["A"]));
-    let [posted, framed, acked] = asked(&server, "none", json!([1])).await;
-    assert_eq!((posted, &framed["data"]), (json!("none"), &json!("none")));
-    assert_eq!(acked, json!(["none"]));
-    let [posted, _, acked] = asked(&server, "pair", json!(["a", 7])).await;
-    assert_eq!((posted, acked), (json!([7, "a"]), json!([7, "a"])));
-    let [posted, framed, _] = asked(&server, "who", json!([1])).await;
+    let rest = json!(["a", 7, {"to": "b"}, {"$bin": "AAEC"}]);
+    let rest = post(&server, "all", &rest).await.json();
+    assert_eq!((&rest["rest"], &rest["all"]), (&json!(3), &json!(4)));
+    assert_eq!(answered(&server, "none", json!([])).await, "none");
+    assert_eq!(answered(&server, "add", json!([40, 2])).await, 42);
     assert_eq!(
-        (posted, &framed["data"]),
-        (json!([false, false]), &json!([false, false]))
+        answered(&server, "pair", json!(["a", 7])).await,
+        json!([7, "a"])
     );
-    let [posted, framed, acked] = asked(&server, "other", json!([1])).await;
     assert_eq!(
-        (posted, &framed["data"]),
-        (json!(["other", 1]), &json!(["other", 1]))
+        answered(&server, "who", json!([])).await,
+        json!([false, false])
     );
-    assert_eq!(acked, json!(["other", 1]));
+    assert_eq!(
+        answered(&server, "other", json!([1, 2])).await,
+        json!(["other", 2])
+    );
     server.stop().await;
 }
 
 #[tokio::test]
 async fn arguments_beyond_those_taken_are_left_aside_and_too_few_are_refused_with_their_place() {
     let (server, _) = server().await;
-    let [posted, _, acked] = asked(&server, "add", json!([1, 2, 3])).await;
-    assert_eq!((posted, acked), (json!(3), json!([3])));
-    let [posted, ..] = asked(&server, "pair", json!(["a", 7, "more"])).await;
-    assert_eq!(posted, json!([7, "a"]));
+    assert_eq!(answered(&server, "add", json!([1, 2, 3])).await, 3);
+    assert_eq!(
+        answered(&server, "pair", json!(["a", 7, "more"])).await,
+        json!([7, "a"])
+    );
 
-    let [posted, framed, acked] = asked(&server, "add", json!([1])).await;
-    for told in [&posted, &framed, &acked[0]] {
-        assert_eq!(told["code"], "bad_request", "{told}");
-    }
-    assert_eq!(acked[0]["at"], "args[1]");
-    let [.., acked] = asked(&server, "pair", json!([])).await;
-    assert_eq!(acked[0]["at"], "args[0]");
-    let [.., acked] = asked(&server, "letter", json!([null])).await;
-    assert_eq!(acked[0]["at"], "args[1]");
+    let missing = |number: u8| {
+        (
+            format!("args[{number}]"),
+            "an argument is missing".to_owned(),
+        )
+    };
+    assert_eq!(refused(&server, "add", json!([1])).await, missing(1));
+    assert_eq!(refused(&server, "pair", json!([])).await, missing(0));
+    assert_eq!(refused(&server, "letter", json!([null])).await, missing(1));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_of_a_wrong_type_is_refused_with_its_place_within_the_arguments() {
+    let (server, _) = server().await;
+    let (at, why) = refused(&server, "add", json!([1, "2"])).await;
+    assert_eq!(at, "args[1]");
+    assert_eq!(why, "invalid type: string \"2\", expected i32");
+    let (at, why) = refused(&server, "letter", json!([null, {"to": {"name": 7}}])).await;
+    assert_eq!(at, "args[1].to");
+    assert_eq!(why, "invalid type: map, expected a string");
+    let (at, why) = refused(&server, "letter", json!(["", {}])).await;
+    assert_eq!(
+        (at.as_str(), why.as_str()),
+        ("args[1]", "missing field `to`")
+    );
+    let list = json!([[{"to": "a"}, {"to": "b"}, {"to": null}]]);
+    assert_eq!(refused(&server, "letters", list).await.0, "args[0][2].to");
+    // By the application's own rules.
+    let (at, why) = refused(&server, "letters", json!([[{"to": "a"}, {"to": ""}]])).await;
+    assert_eq!((at.as_str(), why.as_str()), ("args[0][1].to", "to nobody?"));
+    // Said back, but not at length.
+    let long = "x".repeat(10_000);
+    let (at, why) = refused(&server, "add", json!([long])).await;
+    assert_eq!(at, "args[0]");
+    assert!(why.len() < 300 && why.ends_with("expected i32"), "{why}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_client_shows_is_refused_with_the_place_of_what_is_wrong() {
+    let application = Application::new()
+        .namespace("/", |root| {
+            root.on_connect(async |auth: Auth| {
+                let _: Letter = auth.parse()?;
+                Ok(())
+            });
+        })
+        .unwrap();
+    let server = TestServer::serving(Variant::MEMORY, application, |_| {}).await;
+    let mut client = Client::open(server.addr).await;
+    let refused = client.try_connect("/", json!({"to": 7})).await;
+    let told: Value = serde_json::from_str(refused.strip_prefix("44").unwrap()).unwrap();
+    assert_eq!(
+        told["data"],
+        json!({"code": "bad_request", "at": "auth.to"})
+    );
+    client.connect("/", json!({"to": "b"})).await;
     server.stop().await;
 }
 

@@ -36,6 +36,10 @@ pub struct Problem {
     /// What the application's own refusal says beside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<serde_json::Value>,
+    /// The place of what is wrong within what was sent, where it is one. It is `at`
+    /// everywhere else; RFC 9457, 4 wants names of three letters and more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
 }
 
 fn about_blank() -> String {
@@ -62,6 +66,7 @@ impl Problem {
             code: code.to_owned(),
             detail: detail.to_owned(),
             channel: None,
+            place: None,
             data: None,
         }
     }

@@ -9,7 +9,7 @@ use serde::de::{self, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use super::json;
+use super::{args, json};
 use crate::error::DecodeError;
 use crate::limits::{REF_BYTES, REF_MAX};
 
@@ -32,6 +32,14 @@ pub enum Payload {
     Text(Bytes),
     /// Bytes, from base64.
     Binary(Bytes),
+    /// Several arguments, or none: a JSON array with placeholders, and what they stand
+    /// for; see [`args`].
+    Args {
+        /// The array.
+        json: Bytes,
+        /// By the number of their placeholder.
+        attachments: Vec<Bytes>,
+    },
 }
 
 /// One publish. Names are not judged here: what an event or a key may be called
@@ -166,13 +174,14 @@ struct Members<'a> {
     event: Option<&'a RawValue>,
     key: Option<&'a RawValue>,
     kind: Option<&'a RawValue>,
+    args: Option<&'a RawValue>,
     reference: Option<&'a RawValue>,
 }
 
 impl Members<'_> {
     /// Whether any member is there that only a publish has.
     fn publishes(&self) -> bool {
-        [self.data, self.event, self.key, self.kind]
+        [self.data, self.event, self.key, self.kind, self.args]
             .iter()
             .any(Option::is_some)
     }
@@ -189,6 +198,10 @@ impl Members<'_> {
         let key = string(self.key, "key is not a string")?;
         let kind = string(self.kind, "kind is not a string")?;
         let data = self.data.ok_or("data is missing")?;
+        if let Some(args) = self.args {
+            let several = several(args, kind.as_deref(), data)?;
+            return Ok((several, event, key));
+        }
         let payload = match kind.as_deref() {
             None => Payload::Json(text.slice_ref(data.get().as_bytes())),
             Some("text") => {
@@ -207,6 +220,21 @@ impl Members<'_> {
             Some(_) => return Err("kind is neither text nor binary"),
         };
         Ok((payload, event, key))
+    }
+}
+
+/// The data of several arguments, of which `args` says how many.
+fn several(args: &RawValue, kind: Option<&str>, data: &RawValue) -> Result<Payload, &'static str> {
+    if kind.is_some() {
+        return Err("kind and args exclude each other");
+    }
+    let count: usize = serde_json::from_str(args.get()).map_err(|_| "args is not a count")?;
+    let Ok((json, attachments)) = args::parse_surface(data.get().as_bytes()) else {
+        return Err("with args, data is an array, with binary as {\"$bin\":\"<base64>\"}");
+    };
+    match args::count(&json) == count {
+        true => Ok(Payload::Args { json, attachments }),
+        false => Err("args is not how many stand in data"),
     }
 }
 
@@ -241,6 +269,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
                         "event" => &mut members.event,
                         "key" => &mut members.key,
                         "kind" => &mut members.kind,
+                        "args" => &mut members.args,
                         "ref" => &mut members.reference,
                         _ => {
                             map.next_value::<IgnoredAny>()?;
@@ -262,6 +291,32 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_frame_may_have_several_arguments_or_none() {
+        let parse = |text: &str| {
+            let parsed = Command::parse(&Bytes::copy_from_slice(text.as_bytes()));
+            parsed.map(|command| command.payload)
+        };
+        let Ok(Payload::Args { json, attachments }) =
+            parse(r#"{"data":["a",{"$bin":"AQ=="}],"args":2}"#)
+        else {
+            panic!("not taken")
+        };
+        assert!(json.starts_with(b"[\"a\",") && attachments[..] == [&b"\x01"[..]]);
+        assert!(parse(r#"{"data":[],"args":0}"#).is_ok());
+        for bad in [
+            r#"{"data":[1],"args":2}"#,
+            r#"{"data":1,"args":1}"#,
+            r#"{"data":[1],"args":"1"}"#,
+            r#"{"data":[1],"args":-1}"#,
+            r#"{"data":["a"],"args":1,"kind":"text"}"#,
+            r#"{"data":[{"$bin":"?"}],"args":1}"#,
+            r#"{"auth":"a","args":1}"#,
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn a_frame_that_shows_a_token_asks_for_nothing_else_and_does_not_show_it_again() {

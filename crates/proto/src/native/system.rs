@@ -66,6 +66,8 @@ pub enum System<'a> {
         message: &'a str,
         /// After so many milliseconds the same may succeed, where that is known.
         retry_in: Option<u64>,
+        /// The place of what is wrong within the command, where it is one.
+        at: Option<&'a str>,
     },
 }
 
@@ -118,6 +120,8 @@ struct ErrorData<'a> {
     message: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_in: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<&'a str>,
 }
 
 impl System<'_> {
@@ -178,6 +182,7 @@ impl System<'_> {
                 code,
                 message,
                 retry_in,
+                at,
             } => serde_json::to_writer(
                 out,
                 &ErrorData {
@@ -185,6 +190,7 @@ impl System<'_> {
                     code,
                     message,
                     retry_in,
+                    at,
                 },
             ),
         };

@@ -305,8 +305,20 @@ fn system_events_read_back() {
                 reference: None,
                 code: "forbidden",
                 message: "no",
+                at: None,
             },
             json!({"event":"$error","data":{"code":"forbidden","message":"no"}}),
+        ),
+        (
+            System::Error {
+                retry_in: Some(7),
+                reference: Some(&reference),
+                code: "forbidden",
+                message: "no",
+                at: Some("args[0]"),
+            },
+            json!({"event":"$error","data":
+                {"ref":3,"code":"forbidden","message":"no","retry_in":7,"at":"args[0]"}}),
         ),
     ] {
         let mut object = Vec::new();

@@ -124,6 +124,7 @@ impl Encoder for Sse {
                 reference: None,
                 code: refusal.code.as_str(),
                 message: &refusal.detail,
+                at: refusal.place.as_deref(),
             };
             let told = self.block(&Block {
                 retry: None,

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::convert::FromArg;
+use super::place;
 
 /// Binary arguments of one event; stock clients take no more.
 const MAX_BINARY: usize = 10;
@@ -76,10 +77,10 @@ impl InvalidArgs {
         self
     }
 
-    /// Wrong within the argument of this number.
-    fn in_argument(mut self, number: usize) -> Self {
-        let within = self.at.as_deref().unwrap_or_default();
-        self.at = Some(format!("args[{number}]{within}"));
+    /// Wrong within what stands here.
+    pub(super) fn within(mut self, place: &str) -> Self {
+        let rest = self.at.as_deref().unwrap_or_default();
+        self.at = Some(format!("{place}{rest}"));
         self
     }
 }
@@ -157,9 +158,9 @@ impl Args {
     /// All arguments, as a tuple or another sequence: `args.parse::<(String, u32)>()`.
     ///
     /// # Errors
-    /// Where they are of other types, more or fewer.
+    /// Where they are of other types, more or fewer; with the place of what is wrong.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, InvalidArgs> {
-        serde_json::from_slice(&self.array).map_err(|why| InvalidArgs::new(why.to_string()))
+        place::read(self.json()).map_err(|why| why.within("args"))
     }
 
     /// One argument as a type of yours: `args.read::<String>(0)`.
@@ -181,7 +182,7 @@ impl Args {
             Some(value) => T::read(value, &self.attachments),
             None => T::missing(),
         };
-        read.map_err(|why| why.in_argument(number))
+        read.map_err(|why| why.within(&format!("args[{number}]")))
     }
 
     /// Where each argument stands in the array.

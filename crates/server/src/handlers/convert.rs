@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::args::{Args, Builder, InvalidArgs, Json, binary_in};
+use super::place;
 use super::refusal::Rejected;
 
 /// What can be one argument: texts, numbers, booleans, [`serde_json::Value`],
@@ -101,10 +102,7 @@ impl IntoArg for Bytes {
 
 impl<T: DeserializeOwned> FromArg for Json<T> {
     fn read(value: &str, _: &[Bytes]) -> Result<Self, InvalidArgs> {
-        let parsed = serde_json::from_str(value);
-        parsed
-            .map(Json)
-            .map_err(|why| InvalidArgs::new(why.to_string()))
+        place::read(value).map(Json)
     }
 }
 

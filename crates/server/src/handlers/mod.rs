@@ -22,6 +22,7 @@ mod meter;
 mod namespace;
 mod native;
 mod pattern;
+mod place;
 mod refusal;
 mod rooms;
 mod socket;

@@ -154,6 +154,7 @@ impl Rejected {
         let code = codes.find(|code| code.as_str() == self.code)?;
         let mut refusal = Refusal::new(*code, self.message.clone());
         refusal.retry_in = self.retry_in.map(std::time::Duration::from_millis);
+        refusal.place = self.at.as_deref().map(Box::from);
         Some(refusal)
     }
 
@@ -176,7 +177,7 @@ impl From<Refusal> for Rejected {
             code: refusal.code.as_str().to_owned(),
             retry_in: refusal.retry_in.map(ms),
             message: refusal.detail,
-            at: None,
+            at: refusal.place.map(String::from),
         }
     }
 }

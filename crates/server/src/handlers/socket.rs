@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 
 use super::acks::{Acks, Awaited};
-use super::args::Args;
+use super::args::{Args, InvalidArgs};
 use super::convert::IntoArgs;
 use super::emit::{Emit, Target};
 use super::io::Io;
@@ -549,12 +549,12 @@ impl Auth {
         serde_json::from_value(all.remove(name)?).ok()
     }
 
-    /// The object as a type of yours.
+    /// The object as a type of yours: `let who: Who = auth.parse()?`.
     ///
     /// # Errors
-    /// Where it is not that.
-    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        serde_json::from_str(self.json())
+    /// Where it is not that, with the place of what is wrong: `auth.name`.
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, InvalidArgs> {
+        super::place::read(self.json()).map_err(|why| why.within("auth"))
     }
 }
 

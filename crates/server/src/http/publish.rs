@@ -123,12 +123,13 @@ fn replied(reply: Reply) -> Result<Answer, Refusal> {
 /// A refusal by a word of the application's own.
 fn rejected(why: &Rejected) -> Answer {
     let status = StatusCode::UNPROCESSABLE_ENTITY;
-    let problem = Problem::new(
+    let mut problem = Problem::new(
         status.as_u16(),
         "Refused by the application",
         &why.code,
         &why.message,
     );
+    problem.place.clone_from(&why.at);
     let mut answer = full(status, "application/problem+json", problem.to_json());
     if let Some(wait) = why.retry_in {
         let seconds = wait.div_ceil(1000).max(1);

@@ -128,6 +128,7 @@ impl Called {
                 code: &why.code,
                 message: &why.message,
                 retry_in: why.retry_in,
+                at: why.at.as_deref(),
             }
             .write(&mut text),
         }
@@ -181,6 +182,7 @@ impl Outcome {
             code: refusal.code.as_str(),
             message: &refusal.detail,
             retry_in: refusal.retry_in.map(answer::ms),
+            at: refusal.place.as_deref(),
         }
         .write(&mut text);
         frame(Opcode::Text, &text)
@@ -229,6 +231,7 @@ fn draft(payload: Payload, event: Option<String>, key: Option<String>) -> Result
         Payload::Json(json) => Body::Json(Bytes::copy_from_slice(&json)),
         Payload::Text(text) => Body::Text(text),
         Payload::Binary(bytes) => Body::Binary(bytes),
+        Payload::Args { json, attachments } => Body::Args { json, attachments },
     };
     let mut draft = Draft::new(body);
     if let Some(event) = event {
