@@ -25,8 +25,14 @@ mod lobby;
 #[path = "../../../crates/server/examples/mounted.rs"]
 mod mounted;
 #[allow(dead_code, unreachable_pub)] // Its main, and a crate of its own elsewhere.
+#[path = "../../../crates/server/examples/private_messages.rs"]
+mod private_messages;
+#[allow(dead_code, unreachable_pub)] // Its main, and a crate of its own elsewhere.
 #[path = "../../../crates/server/examples/routes.rs"]
 mod routes;
+#[allow(dead_code, unreachable_pub)] // Its main, and a crate of its own elsewhere.
+#[path = "../../../crates/server/examples/timers.rs"]
+mod timers;
 
 fn config() -> Config {
     let mut config = Config::default();
@@ -144,4 +150,46 @@ async fn an_app_with_fanwire_in_it_shows_its_page_and_the_news() {
     drop(ws);
     within("the server to end", running.shutdown()).await;
     serving.abort();
+}
+
+#[tokio::test]
+async fn private_messages_go_to_whoever_has_the_name() {
+    let running = private_messages::served(config()).unwrap();
+    let running = running.start().await.unwrap();
+    let (mut ann, _) = Client::join(running.addr(), "/", json!(null)).await;
+    let (mut bob, _) = Client::join(running.addr(), "/", json!(null)).await;
+    let refused = ann.ask(r#"421["write",{"to":"bob","text":"hi"}]"#).await;
+    assert!(refused.contains(r#""code":"forbidden""#), "{refused}");
+    assert_eq!(ann.ask(r#"422["register","ann"]"#).await, "432[]");
+    let taken = bob.ask(r#"421["register","ann"]"#).await;
+    assert!(taken.contains(r#""code":"taken""#), "{taken}");
+    let empty = bob.ask(r#"422["register",""]"#).await;
+    assert!(empty.contains(r#""at":"args[0]""#), "{empty}");
+    assert_eq!(bob.ask(r#"423["register","bob"]"#).await, "433[]");
+    assert_eq!(
+        ann.ask(r#"423["write",{"to":"bob","text":"hi"}]"#).await,
+        "433[]"
+    );
+    assert_eq!(bob.hear().await, r#"42["letter","ann","hi"]"#);
+    let wrong = ann.ask(r#"424["write",{"to":7,"text":"hi"}]"#).await;
+    assert!(wrong.contains(r#""at":"args[0].to""#), "{wrong}");
+    let nobody = ann.ask(r#"425["write",{"to":"eve","text":"hi"}]"#).await;
+    assert!(nobody.contains(r#""code":"nobody""#), "{nobody}");
+    within("the server to end", running.shutdown()).await;
+}
+
+#[tokio::test]
+async fn timers_tick_for_who_asked_and_what_was_said_is_there_for_who_comes_later() {
+    let running = timers::served(config()).unwrap().start().await.unwrap();
+    let (mut ann, _) = Client::join(running.addr(), "/", json!(null)).await;
+    assert_eq!(ann.ask(r#"421["say","one"]"#).await, r#"42["said","one"]"#);
+    assert_eq!(ann.hear().await, "431[]");
+    assert_eq!(ann.ask(r#"422["start",10]"#).await, "432[]");
+    for count in 1..4 {
+        assert_eq!(ann.hear().await, format!(r#"42["tick",{count}]"#));
+    }
+    ann.say("41").await;
+    let (mut bob, _) = Client::join(running.addr(), "/", json!(null)).await;
+    assert_eq!(bob.ask(r#"421["past"]"#).await, r#"431[["one"]]"#);
+    within("the server to end", running.shutdown()).await;
 }

@@ -11,11 +11,12 @@ use hashbrown::HashMap;
 
 use super::args::Args;
 use super::around::{Around, Next};
+use super::auth::Auth;
 use super::context::{Arrival, Call, Departure, Entry};
 use super::convert::Reply;
 use super::handler::{Doing, Handler};
 use super::refusal::{ConnectRefusal, Rejected};
-use super::socket::{Auth, Socket};
+use super::socket::Socket;
 use super::states::{Needs, States};
 
 /// A handler of any parameters.

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use super::args::{Args, InvalidArgs};
 use super::around::Around;
+use super::auth::Auth;
 use super::convert::{FromArg, IntoArgs};
-use super::socket::{Auth, Socket};
+use super::socket::Socket;
 use super::states::States;
 
 /// What is known at every moment: a client, and what the application shares.

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use fanwire_core::policy::{Subject, User};
 
 use super::args::Args;
+use super::auth::Auth;
 use super::context::{Arrival, Call, Context, Departure, sealed};
 use super::convert::FromArg;
 use super::io::Io;
 use super::refusal::Rejected;
-use super::socket::{Auth, Socket};
+use super::socket::Socket;
 use super::states::Needs;
 
 /// What a handler can ask for at a moment `C`, by the type of a parameter.

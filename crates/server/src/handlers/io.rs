@@ -9,6 +9,7 @@ use fanwire_core::key::SocketId;
 
 use super::convert::IntoArgs;
 use super::emit::{Answers, Emit, Target};
+use super::history::{Past, cursor, history, key};
 use super::socket::Socket;
 use super::space::Space;
 
@@ -60,6 +61,55 @@ impl Io {
         time: Duration,
     ) -> impl Future<Output = Result<Answers, Refusal>> + Send + 'static {
         Emit::new(self.0.clone()).emit_with_ack(event, args, time)
+    }
+
+    /// The last messages of a room, or of `@all`, which is what went to everyone: at
+    /// most `most` of them and 1,000. What is volatile, what was sent to one socket, and
+    /// what the namespace does not keep is not there (`history_messages` and its like in
+    /// the rules of the namespace): one that keeps nothing has an empty history.
+    ///
+    /// ```
+    /// # fanwire::Application::new().namespace("/chat", |chat| {
+    /// use fanwire::{Json, Rejected, Socket};
+    ///
+    /// // Shows who comes what was said last.
+    /// chat.on_connected(async |socket: Socket| {
+    ///     let Ok(past) = socket.io().history("lobby", 20).await else {
+    ///         return;
+    ///     };
+    ///     for said in past.messages {
+    ///         // It may have gone again.
+    ///         let _ = socket.emit(&said.event, said.args).await;
+    ///     }
+    /// });
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// `invalid_channel`; `unavailable` where the broker cannot be reached, or does not
+    /// answer within `limits.broker_wait`.
+    pub fn history(
+        &self,
+        room: &str,
+        most: usize,
+    ) -> impl Future<Output = Result<Past, Refusal>> + Send + 'static {
+        history(self.0.clone(), key(&self.0, room), None, most)
+    }
+
+    /// The first messages of a room behind a cursor, which is the id of one or where
+    /// another [`Past`] ended. Where not all of them are kept any more, or the cursor is
+    /// of a store that is gone, the answer says so.
+    ///
+    /// # Errors
+    /// As [`Io::history`]; `bad_request` for what is no cursor.
+    pub fn history_after(
+        &self,
+        room: &str,
+        after: &str,
+        most: usize,
+    ) -> impl Future<Output = Result<Past, Refusal>> + Send + 'static {
+        let (space, key, after) = (self.0.clone(), key(&self.0, room), cursor(after));
+        async move { history(space, key, Some(after?), most).await }
     }
 
     /// Everyone who is connected now.

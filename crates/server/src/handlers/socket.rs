@@ -15,10 +15,10 @@ use fanwire_core::message::Keys;
 use fanwire_core::policy::Subject;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
-use serde::de::DeserializeOwned;
+use tokio::sync::Notify;
 
 use super::acks::{Acks, Awaited};
-use super::args::{Args, InvalidArgs};
+use super::args::Args;
 use super::convert::IntoArgs;
 use super::emit::{Emit, Target};
 use super::io::Io;
@@ -29,10 +29,6 @@ use super::space::{Space, draft, named};
 /// open.
 #[derive(Clone)]
 pub struct Socket(Arc<Inner>);
-
-/// What a client showed as it came in: an object, never kept.
-#[derive(Clone)]
-pub struct Auth(Option<Arc<str>>);
 
 /// The request by which a client came.
 #[derive(Clone, Debug)]
@@ -147,6 +143,8 @@ struct Inner {
 #[derive(Default)]
 struct State {
     phase: Phase,
+    /// Told once it has gone; made for the first who waits.
+    gone: Option<Arc<Notify>>,
     /// With where it joined them; none before it is in.
     rooms: BTreeMap<Name, Option<Cursor>>,
 }
@@ -164,8 +162,8 @@ impl Socket {
     pub(crate) fn new(new: New) -> Self {
         let rooms = new.rooms.into_iter().map(|(name, at)| (name, Some(at)));
         let state = State {
-            phase: Phase::Coming,
             rooms: rooms.collect(),
+            ..State::default()
         };
         Self(Arc::new(Inner {
             space: new.space,
@@ -216,6 +214,50 @@ impl Socket {
     /// True while the client is in.
     pub fn is_connected(&self) -> bool {
         self.0.state.lock().phase == Phase::In
+    }
+
+    /// Ready once it has gone, and at once where it has: what is done for a socket
+    /// again and again ends by it. One that comes back and is recovered has gone before.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use fanwire::Socket;
+    ///
+    /// /// Says every second how many there were.
+    /// async fn count(socket: Socket) {
+    ///     tokio::spawn(async move {
+    ///         let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    ///         for count in 0_u64.. {
+    ///             tokio::select! {
+    ///                 () = socket.closed() => return,
+    ///                 _ = seconds.tick() => {}
+    ///             }
+    ///             if socket.emit("second", count).await.is_err() {
+    ///                 return;
+    ///             }
+    ///         }
+    ///     });
+    /// }
+    ///
+    /// let application = fanwire::Application::new()
+    ///     .namespace("/", |root| {
+    ///         root.on("count", count);
+    ///     })
+    ///     .unwrap();
+    /// ```
+    pub fn closed(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut state = self.0.state.lock();
+        // Begun under the lock: whoever goes after it is noticed.
+        let gone = (state.phase != Phase::Gone).then(|| {
+            let gone = state.gone.get_or_insert_default();
+            gone.clone().notified_owned()
+        });
+        async move {
+            if let Some(gone) = gone {
+                gone.await;
+            }
+        }
     }
 
     /// Keeps a value with it, one of each type, also when it is recovered.
@@ -489,6 +531,9 @@ impl Socket {
         self.0.acks.close();
         self.0.space.go(self);
         let mut state = self.0.state.lock();
+        if let Some(gone) = state.gone.take() {
+            gone.notify_waiters();
+        }
         std::mem::replace(&mut state.phase, Phase::Gone) != Phase::Gone
     }
 
@@ -529,39 +574,6 @@ impl fmt::Debug for Socket {
             .field("namespace", &self.0.space.namespace)
             .field("id", &self.0.id)
             .finish_non_exhaustive()
-    }
-}
-
-impl Auth {
-    pub(crate) fn new(json: Option<String>) -> Self {
-        Self(json.map(Arc::from))
-    }
-
-    /// The object as JSON text; `{}` where the client showed nothing.
-    pub fn json(&self) -> &str {
-        self.0.as_deref().unwrap_or("{}")
-    }
-
-    /// One member; none where it is missing or of another type.
-    pub fn get<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
-        let mut all: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_str(self.json()).ok()?;
-        serde_json::from_value(all.remove(name)?).ok()
-    }
-
-    /// The object as a type of yours: `let who: Who = auth.parse()?`.
-    ///
-    /// # Errors
-    /// Where it is not that, with the place of what is wrong: `auth.name`.
-    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, InvalidArgs> {
-        super::place::read(self.json()).map_err(|why| why.within("auth"))
-    }
-}
-
-/// It may hold a token: nothing of it is shown.
-impl fmt::Debug for Auth {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Auth(…)")
     }
 }
 

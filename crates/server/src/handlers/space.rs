@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 
 use fanwire_core::cursor::Cursor;
 use fanwire_core::error::{Code as ErrorCode, Refusal};
-use fanwire_core::hub::{Draft, Hub};
+use fanwire_core::hub::{Draft, History, Hub};
 use fanwire_core::key::{Key, Namespace, SocketId};
 use fanwire_core::message::{EventName, Keys};
 use fanwire_core::policy::{Door, Permit, Subject, Verb};
@@ -208,6 +208,19 @@ impl Space {
     /// The right to hear keys, given by the server.
     pub(super) fn give(&self, user: Subject, verb: Verb, keys: Keys) -> Result<Permit, Refusal> {
         self.door.give(user, verb, keys)
+    }
+
+    /// Reads what is kept, by the server's own right.
+    pub(super) async fn read(
+        &self,
+        key: Key,
+        after: Option<Cursor>,
+        most: usize,
+    ) -> Result<History, Refusal> {
+        let nobody = Subject::Anonymous(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let keys = Keys::from_iter([key]);
+        let permit = self.door.give(nobody, Verb::Read, keys)?;
+        self.hub.history(&permit, after, most).await
     }
 
     /// Everyone's key.

@@ -18,10 +18,11 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 
 use super::args::Args;
+use super::auth::Auth;
 use super::convert::Reply;
 use super::native::{Hears, Native, Post};
 use super::refusal::ConnectRefusal;
-use super::socket::{Auth, Data, Link, New, Socket};
+use super::socket::{Data, Link, New, Socket};
 use super::space::Space;
 use crate::shown::Shown;
 
