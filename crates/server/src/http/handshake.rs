@@ -13,7 +13,7 @@ use http::header::{
 use http::{Method, Response, StatusCode, Version, request};
 
 use super::listen::Reply;
-use super::negotiate::{SUBPROTOCOL, wants_upgrade};
+use super::negotiate::{SUBPROTOCOL, offers_envelope, wants_upgrade};
 use crate::answer::{Dress, open_head};
 
 /// Checks an opening handshake and gives its key.
@@ -77,14 +77,12 @@ pub(super) fn close_at_once(
     refusal: &Refusal,
 ) -> Result<Reply, Refusal> {
     let key = check(&head.method, head.version, &head.headers)?;
-    let head = switching(&key, false, None, dress);
+    // A browser that offered it hears nothing of a socket that does not name it.
+    let named = offers_envelope(&head.headers);
+    let head = switching(&key, named, None, dress);
     let code = refusal.code.close().map(CloseCode);
     let words = close_frame(code, &refusal.detail);
-    Ok(Reply::Says {
-        head,
-        named: false,
-        words,
-    })
+    Ok(Reply::Says { head, named, words })
 }
 
 /// The whole 101 head. `named`: the envelope's subprotocol was offered and
@@ -220,6 +218,28 @@ mod tests {
         };
         assert_eq!(judged(chunked), bad);
         assert_eq!(judged(|h| drop(h.remove(CONNECTION))), bad);
+    }
+
+    #[test]
+    fn h6_a_socket_that_is_closed_at_once_names_the_subprotocol_that_was_offered() {
+        let said = |offer: &'static str| {
+            let request = http::Request::get("/c/a")
+                .header(CONNECTION, "Upgrade")
+                .header(UPGRADE, "websocket")
+                .header(SEC_WEBSOCKET_VERSION, "13")
+                .header(SEC_WEBSOCKET_KEY, "dGhlIHNhbXBsZSBub25jZQ==")
+                .header(SEC_WEBSOCKET_PROTOCOL, offer);
+            let head = request.body(()).unwrap().into_parts().0;
+            let refusal = Refusal::new(Code::ConnectionLimit, "too many");
+            match close_at_once(&head, &Dress::default(), &refusal) {
+                Ok(Reply::Says { head, named, .. }) => (head, named),
+                _ => panic!("nothing is said"),
+            }
+        };
+        let (head, named) = said("other, fanwire.envelope");
+        let head = String::from_utf8(head.to_vec()).unwrap();
+        assert!(named && head.contains("sec-websocket-protocol: fanwire.envelope\r\n"));
+        assert!(!said("other").1);
     }
 
     #[test]

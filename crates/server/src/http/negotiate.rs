@@ -150,7 +150,8 @@ fn has(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
         .any(|value| has_token(value.as_bytes(), token.as_bytes()))
 }
 
-fn offers_envelope(headers: &HeaderMap) -> bool {
+/// Whether the envelope's subprotocol is among those offered.
+pub(super) fn offers_envelope(headers: &HeaderMap) -> bool {
     let offers = |value: &HeaderValue| {
         value
             .as_bytes()
