@@ -1,6 +1,6 @@
 //! `fanwire demo`.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
 use clap::Args;
 use fanwire_demo::{LogTail, Options, Timings};
@@ -36,9 +36,9 @@ pub(crate) struct Demo {
     /// No second port
     #[arg(long, conflicts_with = "ws_port")]
     no_ws_port: bool,
-    /// The address to listen on
-    #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
-    address: IpAddr,
+    /// The address to listen on; left out: this machine alone
+    #[arg(long, value_name = "IP")]
+    address: Option<IpAddr>,
     /// What to say on stderr while serving; the dashboard shows all from info up
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
     log: Level,
@@ -50,19 +50,15 @@ pub(crate) fn run(args: Demo) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format_args!("cannot start the runtime: {error}")))?
-        .block_on(serve(args))
+        .block_on(serve(&args))
 }
 
-async fn serve(args: Demo) -> Result<(), Failure> {
+async fn serve(args: &Demo) -> Result<(), Failure> {
     let unhandled = |error| Failure::new(format_args!("cannot handle signals: {error}"));
     let mut interrupt = signal(SignalKind::interrupt()).map_err(unhandled)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(unhandled)?;
-    let mut addresses = vec![SocketAddr::new(args.address, args.port)];
-    if !args.no_ws_port {
-        addresses.push(SocketAddr::new(args.address, args.ws_port));
-    }
     let options = Options {
-        addresses,
+        addresses: addresses(args),
         timings: Timings::default(),
         log: logging(args.log),
     };
@@ -71,7 +67,8 @@ async fn serve(args: Demo) -> Result<(), Failure> {
             "{error}; is something else there? (--port, --ws-port)"
         ))
     })?;
-    match print(greeting(running.addrs()).as_bytes()) {
+    let ports = 2 - usize::from(args.no_ws_port);
+    match print(greeting(&running.addrs()[..ports]).as_bytes()) {
         Ok(()) | Err(Failure::ClosedOutput) => {}
         Err(failure) => return Err(failure),
     }
@@ -86,6 +83,24 @@ async fn serve(args: Demo) -> Result<(), Failure> {
         _ = terminate.recv() => {}
     }
     Ok(())
+}
+
+/// Where it listens, pages first. `localhost` is two addresses where a system has both
+/// kinds, and some clients try one alone.
+fn addresses(args: &Demo) -> Vec<SocketAddr> {
+    let mut ports = vec![args.port];
+    if !args.no_ws_port {
+        ports.push(args.ws_port);
+    }
+    let here = args.address.unwrap_or(Ipv4Addr::LOCALHOST.into());
+    let mut all: Vec<_> = ports.iter().map(|port| (here, *port).into()).collect();
+    let other = IpAddr::from(Ipv6Addr::LOCALHOST);
+    if args.address.is_none() && TcpListener::bind((other, 0)).is_ok() {
+        // A free port of one is not one of the other.
+        let chosen = ports.iter().filter(|port| **port != 0);
+        all.extend(chosen.map(|port| SocketAddr::from((other, *port))));
+    }
+    all
 }
 
 /// Logs to stderr from this level up, and keeps the last lines for the dashboard.
