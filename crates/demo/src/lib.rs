@@ -3,16 +3,16 @@
 //!
 //! | file | what it serves |
 //! |---|---|
-//! | [`one_order`] | one channel by every transport: `/c/relay:all` |
-//! | [`long_polling`] | `/messages` |
-//! | [`events`] | `/events…`, `/broadcast` |
-//! | [`chat`] | Socket.IO at `/` |
-//! | [`web_socket`] | WebSockets at `/` |
-//! | [`dashboard`] | `/dashboard/…` |
-//! | [`game`] | `/c/game:arena` |
-//! | [`ticker`] | `/ticker` |
+//! | `one_order` | one channel by every transport: `/c/relay:all` |
+//! | `long_polling` | `/messages` |
+//! | `events` | `/events…`, `/broadcast` |
+//! | `chat` | Socket.IO at `/` |
+//! | `web_socket` | WebSockets at `/` |
+//! | `dashboard` | `/dashboard/…` |
+//! | `game` | `/c/game:arena` |
+//! | `ticker` | `/ticker` |
 //!
-//! [`pages`] gives each a page and shows its source.
+//! `pages` gives each a page and shows its source.
 
 mod chat;
 mod cors;

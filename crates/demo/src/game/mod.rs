@@ -1,17 +1,17 @@
 //! A game for several windows: the server alone knows what happens, clients say whereto.
 //!
-//! `GET /c/game:arena` with `Upgrade: websocket`; every frame is binary, see [`wire`].
+//! `GET /c/game:arena` with `Upgrade: websocket`; every frame is binary, see `wire`.
 //! Who comes gets all that there is, then, as everyone else, what each tick changed: one
 //! message to the channel, whatever the number of players. Nobody can miss a change: the
 //! channel is joined before that first frame is made, and it says of which tick it is.
 //!
 //! | file | |
 //! |---|---|
-//! | [`world`] | the rules |
-//! | [`bots`] | company |
-//! | [`scene`] | what everyone sees |
-//! | [`wire`] | its frames |
-//! | [`client`] | the other end of them |
+//! | `world` | the rules |
+//! | `bots` | company |
+//! | `scene` | what everyone sees |
+//! | `wire` | its frames |
+//! | `client` | the other end of them |
 
 mod bots;
 pub mod client;

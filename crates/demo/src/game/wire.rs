@@ -19,8 +19,8 @@
 //! | `5` | nobody more can play at the moment |
 //!
 //! A round is `pause:u8 until:u32 winner:u8`, 255 for nobody. A list begins with its
-//! length, a byte. The sections of a difference stand in the order of [`section`], those
-//! that its mask names; what is said of a comet in that of [`part`]. A comet moves by two
+//! length, a byte. The sections of a difference stand in the order of `section`, those
+//! that its mask names; what is said of a comet in that of `part`. A comet moves by two
 //! signed bytes: its tail is where it was, and travels once, when somebody comes.
 
 use bytes::Bytes;
