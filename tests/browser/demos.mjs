@@ -10,7 +10,8 @@
 //                  path. A test fails where a page of it complains on its console.
 //   shot(page, name)  a screenshot, where they are wanted
 //   defer(f)       what is to be done after the test
-// Bots and people of an earlier test may still be leaving: tests name their own.
+// Each file has a server of its own. Bots and people of an earlier test may still be leaving: tests
+// name their own.
 
 import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -25,6 +26,9 @@ if (!binary || !executablePath) {
   throw new Error('usage: FANWIRE_BIN=… FANWIRE_BROWSER=… node demos.mjs [NAME]');
 }
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(130));
+
+/** How many demos are driven at once: most of their time they wait. */
+const AT_ONCE = 2;
 
 const here = new URL('demos/', import.meta.url);
 const only = process.argv[2];
@@ -70,10 +74,31 @@ function watched(browser, server, body) {
   };
 }
 
-const server = new DemoServer(binary);
+const waiting = [...names];
+
+/** Drives one demo, with a server of its own. */
+async function drive(browser, name) {
+  const server = new DemoServer(binary);
+  try {
+    await server.start();
+    const { default: tests } = await import(new URL(`${name}.mjs`, here));
+    const all = Object.entries(tests).map(([what, body]) => [what, watched(browser, server, body)]);
+    const ran = await runTests(Object.fromEntries(all), tap(name));
+    total += ran.total;
+    failed += ran.failed;
+    if (ran.failed > 0) console.log(`# the server's last lines: ${server.serverOutput.slice(-5).join(' | ')}`);
+  } finally {
+    await server.stop();
+  }
+}
+
+/** Drives one after the other, until none waits. */
+async function work(browser) {
+  for (let name = waiting.shift(); name; name = waiting.shift()) await drive(browser, name);
+}
+
 let browser;
 try {
-  await server.start();
   browser = await chromium.launch({
     executablePath,
     args: [
@@ -85,13 +110,7 @@ try {
       '--host-resolver-rules=MAP localhost 127.0.0.1',
     ],
   });
-  for (const name of names) {
-    const { default: tests } = await import(new URL(`${name}.mjs`, here));
-    const all = Object.entries(tests).map(([what, body]) => [what, watched(browser, server, body)]);
-    const ran = await runTests(Object.fromEntries(all), tap(name));
-    total += ran.total;
-    failed += ran.failed;
-  }
+  await Promise.all(Array.from({ length: AT_ONCE }, () => work(browser)));
   if (total === 0) throw new Error('there is no such test');
 } catch (error) {
   console.log(`not ok demos: ${String(error.message).replaceAll(/\s+/g, ' ').slice(0, 500)}`);
@@ -99,8 +118,6 @@ try {
   failed += 1;
 } finally {
   await browser?.close();
-  await server.stop();
 }
-if (failed > 0) console.log(`# the server's last lines: ${server.serverOutput.slice(-5).join(' | ')}`);
 console.log(`1..${total}`);
 process.exit(failed > 0 ? 1 : 0);
