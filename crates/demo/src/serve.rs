@@ -23,6 +23,9 @@ const DEMOS: &[&Demo] = &[
     &ticker::DEMO,
 ];
 
+/// Connections at once: what every system holds, whose limit is 4,096 descriptors or more.
+const CONNECTIONS: usize = 3_500;
+
 /// Where the demos are served.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -65,6 +68,9 @@ fn config(options: Options) -> Config {
     web_socket::configure(&mut config, options.timings.ping);
     game::configure(&mut config);
     config.listen.addresses = options.addresses;
+    // They all come from one machine.
+    config.limits.connections = CONNECTIONS;
+    config.limits.connections_per_ip = CONNECTIONS;
     // Whoever writes a page of their own for these servers may open it from anywhere.
     config.access.open = true;
     config.access.allow_origins = vec!["*".to_owned()];
