@@ -106,15 +106,16 @@ impl Asking {
     /// The same, once this has been said: a broker may acknowledge a message before this
     /// node knows of it.
     async fn ask_until(&mut self, event: Value, expected: &[&str]) -> Value {
-        within("what was said to be known", async {
+        // In a box: a test's stack is small.
+        let asking = Box::pin(async {
             loop {
                 let past = self.ask(event.clone()).await;
                 if said(&past) == expected {
                     return past;
                 }
             }
-        })
-        .await
+        });
+        within("what was said to be known", asking).await
     }
 }
 
