@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Hub;
 use crate::broker::{ReadRequest, Unavailable};
-use crate::cursor::{Cursor, Resolved, Seq};
+use crate::cursor::{Cursor, Resolved};
 use crate::error::{Code, Refusal};
 use crate::message::Stored;
 use crate::policy::{Permit, Verb};
@@ -73,27 +73,43 @@ impl Hub {
                 }
             }
         };
-        let request = ReadRequest {
-            channels: permit.keys().clone(),
-            after,
-            upto: upto.max(after),
-            max_messages: most,
-            max_bytes: usize::MAX,
-        };
-        let reply = self.broker.read(request).await?;
-        // Of an epoch that the feed has not told of yet: the next question has it.
-        let owed = |stored: &Arc<Stored>| lineage.knows(stored.id.epoch);
-        let messages: Vec<_> = reply.messages.into_iter().take_while(owed).collect();
-        let full = messages.len() >= most;
-        let cursor = match messages.last() {
-            Some(last) if full => last.id.cursor(),
-            _ => lineage.cursor(upto.max(after)),
-        };
-        let whole = |lost: Seq| lost <= after;
+        if most == 0 {
+            let at = if resolved.is_some() { after } else { upto };
+            return Ok(none(lineage.cursor(at), known));
+        }
+        let (mut at, end) = (after, upto.max(after));
+        let (mut messages, mut whole) = (Vec::new(), true);
+        // One answer may hold less than there is.
+        loop {
+            let request = ReadRequest {
+                channels: permit.keys().clone(),
+                after: at,
+                upto: end,
+                max_messages: most - messages.len(),
+                max_bytes: usize::MAX,
+            };
+            let reply = self.broker.read(request).await?;
+            whole &= reply.lost.iter().all(|loss| loss.lost_through <= at);
+            // Of an epoch that the feed has not told of yet: the next question has it.
+            let owed = |stored: &Arc<Stored>| lineage.knows(stored.id.epoch);
+            let (came, had) = (reply.messages.len(), messages.len());
+            messages.extend(reply.messages.into_iter().take_while(owed));
+            if messages.len() < had + came {
+                let kept: Option<&Arc<Stored>> = messages[had..].last();
+                at = kept.map_or(at, |last| last.id.seq);
+                break;
+            }
+            let before = at;
+            at = at.max(reply.complete_through);
+            // A store that is behind tells the rest to who asks from there.
+            if messages.len() >= most || at >= end || at == before {
+                break;
+            }
+        }
         Ok(History {
-            is_complete: known && reply.lost.iter().all(|loss| whole(loss.lost_through)),
+            is_complete: known && whole,
             messages,
-            cursor,
+            cursor: lineage.cursor(at),
         })
     }
 }
