@@ -11,7 +11,6 @@
 //! A stream of events is a [`Stream`] that is asked for the next one while its reader
 //! listens, and dropped with it: there is nothing to clean up.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -31,6 +30,7 @@ use tokio_stream::{Stream, StreamExt as _, iter};
 use crate::cors::open_to_all;
 use crate::demo::Demo;
 use crate::problem::Problem;
+use crate::recent::Recent;
 use crate::time::now_iso;
 use crate::timings::Timings;
 
@@ -44,6 +44,7 @@ pub(crate) const DEMO: Demo = Demo {
     script: include_str!("assets/events.js"),
     source: &[
         ("events.rs", include_str!("events.rs")),
+        ("recent.rs", include_str!("recent.rs")),
         ("cors.rs", include_str!("cors.rs")),
     ],
 };
@@ -59,7 +60,10 @@ pub(crate) fn routes(timings: Timings) -> Router {
     let Timings {
         greeting, count, ..
     } = timings;
-    let all = Broadcasts::default();
+    let all = Broadcasts {
+        said: Arc::new(Mutex::new(Recent::new(KEPT))),
+        changes: Changes::new(),
+    };
     Router::new()
         .route(
             "/events",
@@ -122,11 +126,11 @@ fn comes_back() -> impl Stream<Item = Event> {
     iter([connected]).chain(tokio_stream::pending())
 }
 
-/// What was broadcast, and how many there were before what is kept of it. All readers
-/// read the same list, each at its own pace: there is one order, and no queue per reader.
-#[derive(Clone, Default)]
+/// What was broadcast. All readers read the same list, each at its own pace: there is one
+/// order, and no queue per reader.
+#[derive(Clone)]
 struct Broadcasts {
-    said: Arc<Mutex<(usize, VecDeque<String>)>>,
+    said: Arc<Mutex<Recent<String>>>,
     changes: Changes,
 }
 
@@ -145,7 +149,7 @@ async fn broadcast(
             "`message` is a text of 1 to {LONGEST} bytes"
         )));
     }
-    all.add(json!({ "message": message }).to_string());
+    all.lock().add(json!({ "message": message }).to_string());
     all.changes.tell();
     Ok(Json(json!({ "success": true })))
 }
@@ -153,7 +157,7 @@ async fn broadcast(
 /// A reader so slow that what it is owed is no longer kept hears the end of its stream,
 /// and knows that it has missed something.
 async fn listen(State(all): State<Broadcasts>) -> impl IntoResponse {
-    let from = all.count();
+    let from = all.lock().last() + 1;
     let next = move |number| {
         let all = all.clone();
         async move {
@@ -169,31 +173,14 @@ async fn listen(State(all): State<Broadcasts>) -> impl IntoResponse {
 }
 
 impl Broadcasts {
-    fn add(&self, text: String) {
-        let (before, kept) = &mut *self.lock();
-        if kept.len() == KEPT {
-            kept.pop_front();
-            *before += 1;
-        }
-        kept.push_back(text);
-    }
-
-    /// How many there were so far.
-    fn count(&self) -> usize {
-        let (before, kept) = &*self.lock();
-        before + kept.len()
-    }
-
     /// The one of this number, which may be kept no more; none where it is yet to come.
-    fn look(&self, number: usize) -> Option<Option<String>> {
-        let (before, kept) = &*self.lock();
-        match number.checked_sub(*before) {
-            Some(at) => kept.get(at).cloned().map(Some),
-            None => Some(None),
-        }
+    fn look(&self, number: u64) -> Option<Option<String>> {
+        let said = self.lock();
+        let (first, text) = said.behind(number - 1).next()?;
+        Some((first == number).then(|| text.clone()))
     }
 
-    fn lock(&self) -> MutexGuard<'_, (usize, VecDeque<String>)> {
+    fn lock(&self) -> MutexGuard<'_, Recent<String>> {
         // A panic elsewhere leaves the list whole.
         self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }

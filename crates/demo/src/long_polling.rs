@@ -6,7 +6,6 @@
 //! it. A client asks again as soon as it has its answer, from the last number that it has
 //! seen: what is added in between is not missed.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +21,7 @@ use serde_json::{Map, Value, json};
 use crate::cors::open_to_all;
 use crate::demo::Demo;
 use crate::problem::Problem;
+use crate::recent::Recent;
 use crate::time::now_ms;
 
 pub(crate) const DEMO: Demo = Demo {
@@ -32,7 +32,10 @@ pub(crate) const DEMO: Demo = Demo {
     by: "GET /messages · POST /messages",
     body: include_str!("assets/long-polling.html"),
     script: include_str!("assets/long-polling.js"),
-    source: &[("long_polling.rs", include_str!("long_polling.rs"))],
+    source: &[
+        ("long_polling.rs", include_str!("long_polling.rs")),
+        ("recent.rs", include_str!("recent.rs")),
+    ],
 };
 
 /// Messages that are kept.
@@ -42,7 +45,7 @@ const LONGEST: usize = 4000;
 
 #[derive(Clone, Serialize)]
 struct Message {
-    id: usize,
+    id: u64,
     timestamp: u64,
     /// As it was posted.
     #[serde(flatten)]
@@ -54,7 +57,7 @@ struct Message {
 struct Board {
     /// How long a request waits.
     patience: Duration,
-    messages: Arc<Mutex<VecDeque<Message>>>,
+    messages: Arc<Mutex<Recent<Message>>>,
     changes: Changes,
 }
 
@@ -62,13 +65,13 @@ struct Board {
 #[serde(rename_all = "camelCase")]
 struct Asked {
     #[serde(default)]
-    last_id: usize,
+    last_id: u64,
 }
 
 pub(crate) fn routes(patience: Duration) -> Router {
     let board = Board {
         patience,
-        messages: Arc::default(),
+        messages: Arc::new(Mutex::new(Recent::new(KEPT))),
         changes: Changes::new(),
     };
     Router::new()
@@ -112,39 +115,33 @@ async fn add(
 
 impl Board {
     /// The last number. Who says a higher one has seen a server that is no more.
-    fn last(&self) -> usize {
-        self.lock().back().map_or(0, |last| last.id)
+    fn last(&self) -> u64 {
+        self.lock().last()
     }
 
     /// Numbers count from 1, so the last one says how many there were.
-    fn add(&self, mut said: Map<String, Value>) -> usize {
+    fn add(&self, mut said: Map<String, Value>) -> u64 {
         // Ours to say.
         said.retain(|name, _| name != "id" && name != "timestamp");
+        let timestamp = now_ms();
         let mut messages = self.lock();
-        let id = messages.back().map_or(0, |last| last.id) + 1;
-        if messages.len() == KEPT {
-            messages.pop_front();
-        }
-        messages.push_back(Message {
+        let id = messages.last() + 1;
+        messages.add(Message {
             id,
-            timestamp: now_ms(),
+            timestamp,
             said,
         });
         id
     }
 
     /// Those behind number `last`; none where there are none.
-    fn behind(&self, last: usize) -> Option<Vec<Message>> {
-        let new: Vec<_> = self
-            .lock()
-            .iter()
-            .filter(|m| m.id > last)
-            .cloned()
-            .collect();
+    fn behind(&self, last: u64) -> Option<Vec<Message>> {
+        let messages = self.lock();
+        let new: Vec<_> = messages.behind(last).map(|(_, m)| m.clone()).collect();
         (!new.is_empty()).then_some(new)
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Message>> {
+    fn lock(&self) -> MutexGuard<'_, Recent<Message>> {
         // A panic elsewhere leaves the list whole.
         self.messages.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -4,8 +4,8 @@
 //! to server!`, then comes everything that anyone sends, the sender too, in one order for
 //! all. Nothing is added and nothing is read: the page's files are frames like any others.
 //!
-//! It is a channel of Fanwire's, `/c/wall:all`, at a path of its own. Who reads too slowly is served from what is kept, as long
-//! as it is kept; who falls further behind is closed with 3010 and knows that something
+//! It is a channel of Fanwire's, `/c/wall:all`, at a path of its own. Who reads too slowly
+//! is served from what is kept, as long as it is kept; who falls further behind is closed with 3010 and knows that something
 //! is missing. Who is silent is pinged, and cut where no answer comes.
 
 use std::time::Duration;
