@@ -164,8 +164,9 @@ impl Server {
     }
 
     /// Serves event streams at a path of one's own: a GET there that asks for no WebSocket
-    /// is one of `/c/CHANNEL?format=sse`, as [`Server::web_socket_at`] says. Its other
-    /// methods go on to the application's routes.
+    /// is one of `/c/CHANNEL?format=sse`, as [`Server::web_socket_at`] says, and what a page
+    /// of another origin asks before it (a preflight for GET) is answered as there. Its other
+    /// methods and their preflights go on to the application's routes.
     ///
     /// # Errors
     /// As [`Server::web_socket_at`].

@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 
 use axum::Router;
+use axum::extract::Request;
+use axum::middleware::map_request;
 use axum::routing::{any, post};
 use fanwire::config::{Config, NamedRules, Rooms};
-use fanwire::{Application, Args, Auth, Rejected, Running, Server, Socket};
-use fanwire_tests::http::{self, Http};
+use fanwire::{Application, Args, Auth, Client, Rejected, Running, Server, Socket};
+use fanwire_tests::http::{self, Head, Http, request};
 use fanwire_tests::http2;
 use fanwire_tests::said::{Heard, Said};
 use fanwire_tests::sse::Sse;
@@ -15,6 +17,8 @@ use fanwire_tests::wire::Wire;
 use fanwire_tests::ws::{Ws, upgrade};
 
 const HTTP_2: [bool; 2] = [false, true];
+
+const GOOD: &str = "https://good.example";
 
 fn config() -> Config {
     let mut config = Config::default();
@@ -28,7 +32,7 @@ fn config() -> Config {
     config
 }
 
-async fn start(config: Config) -> Running {
+fn server(config: Config) -> Server {
     let application = Application::new().namespace("/echo", |echo| {
         echo.on_connect(async |_: Socket, auth: Auth| match auth.get::<u8>("no") {
             None if auth.get::<String>("no").is_none() => Ok(()),
@@ -45,16 +49,36 @@ async fn start(config: Config) -> Running {
     let routes = Router::new()
         .route("/", any(async || "mine"))
         .route("/events/stream", post(async || "posted"));
-    let server = Server::new(config)
+    Server::new(config)
         .unwrap()
         .application(application.unwrap())
         .routes(routes)
         .web_socket_at("/", "wall")
         .and_then(|server| server.web_socket_at("/echo", "echo:all"))
-        .and_then(|server| server.event_stream_at("/events/stream", "news of the day"));
-    within("the server to start", server.unwrap().start())
-        .await
+        .and_then(|server| server.event_stream_at("/events/stream", "news of the day"))
         .unwrap()
+}
+
+async fn start(config: Config) -> Running {
+    let starting = server(config).start();
+    within("the server to start", starting).await.unwrap()
+}
+
+/// The same under an axum server of the application's own, until it is aborted.
+#[allow(clippy::disallowed_methods)] // axum's own server is what this is about.
+async fn mount(config: Config) -> (SocketAddr, Running, tokio::task::JoinHandle<()>) {
+    let mounted = server(config).mount().await.unwrap();
+    let whose = map_request(|mut request: Request| {
+        request
+            .extensions_mut()
+            .insert(Client([127, 0, 0, 1].into()));
+        std::future::ready(request)
+    });
+    let app = Router::new().fallback_service(mounted.service).layer(whose);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let to = listener.local_addr().unwrap();
+    let serving = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    (to, mounted.running, serving)
 }
 
 async fn wire(to: SocketAddr, second: bool) -> Wire {
@@ -215,6 +239,107 @@ async fn p8_the_rules_of_channels_hold_at_paths_of_ones_own() {
     let bearer = fanwire_tests::token::bearer(&token);
     let shown: [(&str, &[u8]); 1] = [("Authorization", bearer.as_bytes())];
     Sse::open(to, "/events/stream", &shown).await;
+    running.shutdown().await;
+}
+
+/// The status, and what of a head says who may do what with the answer.
+async fn policy(to: SocketAddr, second: bool, request: &[u8]) -> (u16, Vec<(String, String)>) {
+    let mut wire = wire(to, second).await;
+    wire.send(request).await.unwrap();
+    let mut head = Head::read(&mut wire).await.unwrap();
+    let tells = |name: &str| {
+        name.starts_with("access-control-") || ["vary", "cache-control", "allow"].contains(&name)
+    };
+    head.headers.retain(|(name, _)| tells(name));
+    head.headers.sort();
+    (head.status, head.headers)
+}
+
+/// A path of one's own is judged and answered as its channel is, for every origin.
+async fn same_for_pages(to: SocketAddr) {
+    let host = to.to_string();
+    let host: (&str, &[u8]) = ("Host", host.as_bytes());
+    for (second, origin) in HTTP_2.into_iter().flat_map(|second| {
+        let origins = [None, Some(GOOD), Some("null"), Some("https://evil.example")];
+        origins.map(|origin| (second, origin))
+    }) {
+        let page: Vec<(&str, &[u8])> = origin
+            .iter()
+            .map(|origin| ("Origin", origin.as_bytes()))
+            .collect();
+        let asked = |method, target, more: &[(&str, &[u8])]| {
+            request(method, target, &[&[host], &page[..], more].concat(), b"")
+        };
+        let stream: [(&str, &[u8]); 1] = [("Accept", b"text/event-stream")];
+        let own = policy(to, second, &asked("GET", "/events/stream", &stream)).await;
+        let channel = asked("GET", "/c/news%20of%20the%20day", &stream);
+        assert_eq!(own, policy(to, second, &channel).await, "{origin:?}");
+        assert_eq!(own.0, 200);
+
+        let preflight: [(&str, &[u8]); 2] = [
+            ("Access-Control-Request-Method", b"GET"),
+            ("Access-Control-Request-Headers", b"authorization"),
+        ];
+        let own = policy(to, second, &asked("OPTIONS", "/events/stream", &preflight)).await;
+        let channel = asked("OPTIONS", "/c/news%20of%20the%20day", &preflight);
+        let mut channel = policy(to, second, &channel).await;
+        // What is posted at one's own path is one's own to allow.
+        for (_, value) in &mut channel.1 {
+            *value = value.replace("GET, POST, OPTIONS", "GET, OPTIONS");
+        }
+        assert_eq!(own, channel, "{origin:?}");
+        let allowed = |(name, _): &(String, String)| name == "access-control-allow-origin";
+        let is_good = origin == Some(GOOD);
+        assert_eq!((own.0, own.1.iter().any(allowed)), (204, is_good));
+
+        let own = policy(to, second, &upgrade(to, "/", &page)).await;
+        let channel = policy(to, second, &upgrade(to, "/c/wall", &page)).await;
+        assert_eq!(own, channel, "{origin:?}");
+        let refused = origin.is_some() && !is_good;
+        assert_eq!(own.0 == 403, refused, "{origin:?}: {own:?}");
+    }
+}
+
+fn for_pages() -> Config {
+    let mut config = config();
+    config.access.allow_origins = vec![GOOD.into()];
+    config.access.allow_credentials = true;
+    config
+}
+
+#[tokio::test]
+async fn o4_paths_of_ones_own_are_open_to_the_pages_that_their_channels_are_open_to() {
+    let running = start(for_pages()).await;
+    within("all answers", Box::pin(same_for_pages(running.addr()))).await;
+    running.shutdown().await;
+}
+
+#[tokio::test]
+async fn o4_mounted_paths_of_ones_own_are_open_to_the_same_pages() {
+    let (to, running, serving) = mount(for_pages()).await;
+    within("all answers", Box::pin(same_for_pages(to))).await;
+    running.shutdown().await;
+    serving.abort();
+}
+
+#[tokio::test]
+async fn o4_a_preflight_for_what_is_the_routes_is_theirs_to_answer() {
+    let running = start(for_pages()).await;
+    let to = running.addr();
+    for second in HTTP_2 {
+        let mut http = match second {
+            true => Http::connect2(to).await,
+            false => Http::connect(to).await,
+        };
+        let preflight = |method| [("Origin", GOOD), ("Access-Control-Request-Method", method)];
+        // axum's own answers: there is no OPTIONS there, or any method.
+        let posts = preflight("POST");
+        let answer = http.ask("OPTIONS", "/events/stream", &posts, b"").await;
+        assert_eq!((answer.status, answer.header("allow")), (405, Some("POST")));
+        // A page asks nothing before a WebSocket.
+        let answer = http.ask("OPTIONS", "/", &preflight("GET"), b"").await;
+        assert_eq!((answer.status, answer.text().as_str()), (200, "mine"));
+    }
     running.shutdown().await;
 }
 

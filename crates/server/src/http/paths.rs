@@ -2,7 +2,7 @@
 //! `/c/…`, by the same rules.
 
 use fanwire_core::key::Key;
-use http::header::{ACCEPT, HeaderValue};
+use http::header::{ACCEPT, ACCESS_CONTROL_REQUEST_METHOD, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Method, request};
 
@@ -30,9 +30,19 @@ struct Own {
 pub(crate) enum Serves {
     /// An upgrade to a WebSocket.
     WebSocket,
-    /// Any other GET.
+    /// Any other GET, and what a page asks before it.
     EventStream,
 }
+
+/// Methods at `/c/…`.
+const CHANNEL_METHODS: &str = "GET, POST, OPTIONS";
+
+/// Methods of a path of one's own: its others are not ours to allow.
+const OWN_METHODS: &str = "GET, OPTIONS";
+
+/// Marks a request as translated.
+#[derive(Clone)]
+struct Translated;
 
 impl Paths {
     /// Serves a channel at one more path.
@@ -77,17 +87,32 @@ impl Paths {
     }
 
     fn find(&self, head: &request::Parts) -> Option<&Own> {
-        if head.method != Method::GET {
-            return None;
-        }
         let path = head.uri.path();
         let mut all = self.0.iter().filter(|own| own.path == path).peekable();
         all.peek()?;
-        let serves = match wants_websocket(&head.headers) {
-            true => Serves::WebSocket,
-            false => Serves::EventStream,
+        let serves = match head.method {
+            Method::GET if wants_websocket(&head.headers) => Serves::WebSocket,
+            Method::GET => Serves::EventStream,
+            // Before a WebSocket no page asks.
+            Method::OPTIONS if asks_for_get(head) => Serves::EventStream,
+            _ => return None,
         };
         all.find(|own| own.serves == serves)
+    }
+}
+
+/// Whether a preflight (Fetch, 4.8) is for a GET; for any other method it is the
+/// application's, as that is.
+fn asks_for_get(head: &request::Parts) -> bool {
+    let method = head.headers.get(ACCESS_CONTROL_REQUEST_METHOD);
+    method.is_some_and(|method| method == Method::GET.as_str())
+}
+
+/// What may be asked of a request's path, which is one for channels.
+pub(super) fn methods(head: &request::Parts) -> &'static str {
+    match head.extensions.get::<Translated>() {
+        Some(Translated) => OWN_METHODS,
+        None => CHANNEL_METHODS,
     }
 }
 
@@ -112,6 +137,7 @@ pub(super) fn translated(app: &App, peer: &Peer, head: &request::Parts) -> Optio
     let mut parts = std::mem::take(&mut head.uri).into_parts();
     parts.path_and_query = Some(target.ok()?);
     head.uri = parts.try_into().ok()?;
+    head.extensions.insert(Translated);
     if own.serves == Serves::EventStream {
         let accept = HeaderValue::from_static(EVENT_STREAM);
         head.headers.insert(ACCEPT, accept);

@@ -36,7 +36,6 @@ use crate::refused::{Via, Who};
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
-const CHANNEL_METHODS: &str = "GET, POST, OPTIONS";
 
 /// Answers one request of HTTP/1.1, or lets its socket leave.
 pub(super) async fn handle(
@@ -321,8 +320,10 @@ pub(super) async fn route(
             let upgrade = wants_websocket(&head.headers);
             match *method {
                 Method::GET | Method::POST => {}
-                Method::OPTIONS => return Ok(Reply::Answer(options(&origin))),
-                _ => return Ok(Reply::Answer(not_allowed(CHANNEL_METHODS))),
+                Method::OPTIONS => {
+                    return Ok(Reply::Answer(options(paths::methods(head), &origin)));
+                }
+                _ => return Ok(Reply::Answer(not_allowed(paths::methods(head)))),
             }
             // Held while the request is served, and as long as its stream lasts.
             let place = proxied.map(|client| peer.place_of(client));
@@ -428,12 +429,12 @@ fn metrics(app: &App, peer: &Peer, subject: &Subject) -> Result<Answer, Refusal>
 }
 
 /// `OPTIONS`: what is allowed, and to an allowed page that it is.
-fn options(origin: &Origin) -> Answer {
+fn options(methods: &'static str, origin: &Origin) -> Answer {
     let mut answer = empty(StatusCode::NO_CONTENT);
     let headers = answer.headers_mut();
-    headers.insert(ALLOW, HeaderValue::from_static(CHANNEL_METHODS));
+    let methods = HeaderValue::from_static(methods);
+    headers.insert(ALLOW, methods.clone());
     if matches!(origin, Origin::Allowed(_)) {
-        let methods = HeaderValue::from_static(CHANNEL_METHODS);
         headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods);
         headers.insert(
             ACCESS_CONTROL_ALLOW_HEADERS,
@@ -484,15 +485,14 @@ mod tests {
 
     #[test]
     fn o4_options_tells_allowed_pages_what_they_may_send() {
-        let denied = options(&Origin::Denied);
+        let methods = "GET, POST, OPTIONS";
+        let denied = options(methods, &Origin::Denied);
         assert_eq!(denied.status(), StatusCode::NO_CONTENT);
-        assert_eq!(denied.headers()[ALLOW], CHANNEL_METHODS);
+        assert_eq!(denied.headers()[ALLOW], methods);
         assert!(!denied.headers().contains_key(ACCESS_CONTROL_ALLOW_METHODS));
-        let allowed = options(&Origin::Allowed(HeaderValue::from_static("https://a.org")));
-        assert_eq!(
-            allowed.headers()[ACCESS_CONTROL_ALLOW_METHODS],
-            CHANNEL_METHODS
-        );
+        let page = Origin::Allowed(HeaderValue::from_static("https://a.org"));
+        let allowed = options(methods, &page);
+        assert_eq!(allowed.headers()[ACCESS_CONTROL_ALLOW_METHODS], methods);
         assert!(allowed.headers().contains_key(ACCESS_CONTROL_ALLOW_HEADERS));
     }
 }
