@@ -54,6 +54,28 @@ pub(crate) fn run(
     limit: Duration,
     mut on_line: impl FnMut(&str),
 ) -> Result<Ended, String> {
+    run_watched(command, read, limit, |line| {
+        line.into_iter().for_each(&mut on_line);
+        Wish::GoOn
+    })
+}
+
+/// What is to become of a command that is being run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// Nothing.
+    GoOn,
+    /// What it has started is to be killed, and the command itself to go on with what is next.
+    KillChildren,
+}
+
+/// As [`run`]; beside each line `watch` is asked again and again, without one.
+pub(crate) fn run_watched(
+    command: &mut Command,
+    read: Output,
+    limit: Duration,
+    mut watch: impl FnMut(Option<&str>) -> Wish,
+) -> Result<Ended, String> {
     let name = command.get_program().to_string_lossy().into_owned();
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     if read == Output::Both {
@@ -74,8 +96,12 @@ pub(crate) fn run(
     let deadline = Instant::now() + limit;
     let mut ended_at: Option<Instant> = None;
     loop {
-        match lines.recv_timeout(LOOK) {
-            Ok(line) => on_line(&line),
+        let line = lines.recv_timeout(LOOK);
+        if watch(line.as_deref().ok()) == Wish::KillChildren {
+            kill(&descendants(child.id()));
+        }
+        match line {
+            Ok(_) => {}
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {
                 let has_ended = matches!(child.try_wait(), Ok(Some(_)));
@@ -141,13 +167,17 @@ fn wait_until(child: &mut Child, deadline: Instant) -> std::io::Result<Ended> {
 fn kill_tree(child: &mut Child) {
     let mut doomed = descendants(child.id());
     doomed.push(child.id());
+    kill(&doomed);
+    let _ = child.wait();
+}
+
+fn kill(doomed: &[u32]) {
     for pid in doomed {
         // No libc here: the shell's own `kill` does it.
         let _ = Command::new("sh")
             .args(["-c", &format!("kill -KILL {pid}")])
             .output();
     }
-    let _ = child.wait();
 }
 
 fn descendants(root: u32) -> Vec<u32> {
@@ -220,6 +250,26 @@ mod tests {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.unwrap()));
         // Gone, or a zombie that nobody has collected yet.
         assert!(stat.is_err() || stat.unwrap().contains(") Z "));
+    }
+
+    #[test]
+    fn what_a_command_has_started_can_be_killed_and_the_command_goes_on() {
+        let mut heard = Vec::new();
+        let ended = run_watched(
+            &mut shell("echo begins; sleep 1000; echo goes on"),
+            Output::Stdout,
+            Duration::from_secs(60),
+            |line| {
+                heard.extend(line.map(str::to_owned));
+                match heard.len() {
+                    1 => Wish::KillChildren,
+                    _ => Wish::GoOn,
+                }
+            },
+        )
+        .unwrap();
+        assert!(ended.succeeded());
+        assert_eq!(heard, ["begins", "goes on"]);
     }
 
     #[test]

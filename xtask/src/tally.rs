@@ -1,6 +1,11 @@
 //! Counting what suites print: libtest's result lines and TAP lines.
 
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// How long a test may go on after libtest has complained of it, a minute in: none waits for
+/// anything a third as long.
+const HUNG: Duration = Duration::from_secs(120);
 
 /// What one stage came to.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -95,16 +100,42 @@ impl Tally {
 pub(crate) struct Libtest {
     tally: Tally,
     failed_names: Vec<String>,
-    result_lines: u64,
+    /// Programs that have come to their end, one way or another.
+    suites: u64,
     /// Tests that passed by saying that they lack something.
     said_skipped: u64,
+    /// Tests of which libtest has said that they take long, and when it did.
+    slow: Vec<(String, Instant)>,
 }
 
 impl Libtest {
+    /// Whether a test has taken so long that nothing will come of it. It is counted as failed,
+    /// once, and whatever runs it has to be killed.
+    pub(crate) fn hung(&mut self, now: Instant) -> bool {
+        let hangs = |since: &Instant| now.duration_since(*since) > HUNG;
+        if !self.slow.iter().any(|(_, since)| hangs(since)) {
+            return false;
+        }
+        // All that run beside it end with it, and its program counts no more.
+        self.suites += 1;
+        for (name, _) in std::mem::take(&mut self.slow) {
+            self.tally.failed += 1;
+            self.failed_names.push(format!("{name} (hung)"));
+        }
+        true
+    }
+
     /// Takes the next line of output.
     pub(crate) fn line(&mut self, line: &str) {
+        if let Some(test) = line.strip_prefix("test ") {
+            if let Some((name, _)) = test.split_once(" has been running for over ") {
+                self.slow.push((name.to_owned(), Instant::now()));
+            } else if let Some((name, _)) = test.split_once(" ... ") {
+                self.slow.retain(|(slow, _)| slow != name);
+            }
+        }
         if let Some((passed, failed, ignored)) = result_line(line) {
-            self.result_lines += 1;
+            self.suites += 1;
             self.tally.passed += passed;
             self.tally.failed += failed;
             self.tally.skipped += ignored;
@@ -134,7 +165,7 @@ impl Libtest {
         if !succeeded && self.tally.failed == 0 {
             self.tally
                 .add_failure(format!("{what} broke before it could count its failures"));
-        } else if self.result_lines == 0 {
+        } else if self.suites == 0 {
             self.tally.add_failure(format!("{what} ran no test"));
         }
         self.tally
@@ -238,6 +269,25 @@ mod tests {
         let tally = libtest(&lines, true);
         assert_eq!((tally.passed, tally.skipped), (2, 1));
         assert_eq!(tally.missing_is_failure().failed, 0);
+    }
+
+    #[test]
+    fn a_test_that_hangs_is_named_once_and_one_that_is_merely_slow_is_not() {
+        let mut count = Libtest::default();
+        for line in [
+            "test hangs has been running for over 60 seconds",
+            "test slow has been running for over 60 seconds",
+            "test slow ... ok",
+        ] {
+            count.line(line);
+        }
+        let begin = Instant::now();
+        assert!(!count.hung(begin));
+        assert!(count.hung(begin + HUNG + HUNG));
+        assert!(!count.hung(begin + HUNG + HUNG));
+        let tally = count.finish(false, "unit");
+        assert_eq!(tally.failures, ["unit: hangs (hung)"]);
+        assert_eq!(tally.failed, 1);
     }
 
     #[test]

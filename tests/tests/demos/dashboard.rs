@@ -391,12 +391,16 @@ async fn figures_are_those_of_the_server() {
     let demos = Demos::start(|timings| timings.figures = SOON).await;
     let mut watcher = Watcher::new(&demos, None).await;
     let sample = async |watcher: &mut Watcher, holds: fn(&Value) -> bool| {
-        loop {
-            let samples = watcher.hear("metrics").await;
-            if let Some(sample) = samples.as_array().unwrap().iter().find(|s| holds(s)) {
-                return sample.clone();
+        // They go on coming, whether one ever holds or not.
+        let looking = Box::pin(async {
+            loop {
+                let samples = watcher.hear("metrics").await;
+                if let Some(sample) = samples.as_array().unwrap().iter().find(|s| holds(s)) {
+                    return sample.clone();
+                }
             }
-        }
+        });
+        within("a sample that holds", looking).await
     };
     let first = sample(&mut watcher, |_| true).await;
     assert_eq!(

@@ -61,12 +61,19 @@ impl Player {
         self.ws.binary(&client::write_input(input)).await;
     }
 
-    /// Hears until this holds.
+    /// Hears until this holds. The game goes on whether it ever does or not.
     async fn hears(&mut self, mut done: impl FnMut(&Self) -> bool) {
-        while !done(self) {
-            let frame = frame(&mut self.ws).await;
-            self.take(&frame);
-        }
+        let hearing = Box::pin(async {
+            while !done(self) {
+                self.hear().await;
+            }
+        });
+        within("what is to be seen", hearing).await;
+    }
+
+    async fn hear(&mut self) {
+        let frame = frame(&mut self.ws).await;
+        self.take(&frame);
     }
 
     async fn reaches(&mut self, tick: u32) {
@@ -146,12 +153,6 @@ async fn where_a_player_steers_is_seen_by_the_others() {
     let mut ada = Player::plays(demos.addr, "Ada").await;
     let mut bob = Player::plays(demos.addr, "Bob").await;
     let number = ada.you.unwrap();
-    // To the left for so long that it has to get there: every comet turns at once.
-    ada.say(&Input::Steer {
-        aim: 128,
-        boost: false,
-    })
-    .await;
     let straight_left = |player: &Player| {
         let Some(comet) = player.scene.comets.get(&number) else {
             return false;
@@ -159,7 +160,21 @@ async fn where_a_player_steers_is_seen_by_the_others() {
         let before = comet.tail.front().copied().unwrap_or(comet.head);
         comet.head.x + 50 < before.x && comet.head.y == before.y
     };
-    bob.hears(straight_left).await;
+    // Said again and again, as by a page: a comet that appears, and one that the edge
+    // turns round, forget whereto.
+    let left = Input::Steer {
+        aim: 128,
+        boost: false,
+    };
+    let steering = Box::pin(async {
+        while !straight_left(&bob) {
+            if bob.scene.tick.is_multiple_of(4) {
+                ada.say(&left).await;
+            }
+            bob.hear().await;
+        }
+    });
+    within("ada to fly to the left", steering).await;
     demos.stop().await;
 }
 

@@ -1,11 +1,11 @@
 //! The stages that are cargo's own commands.
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Context;
 use crate::cargo_json;
-use crate::process::{self, Ended, Output};
+use crate::process::{self, Ended, Output, Wish};
 use crate::setup;
 use crate::tally::{Libtest, Tally};
 
@@ -103,12 +103,19 @@ pub(crate) fn test_targets(context: &Context) -> Result<Vec<(String, String)>, S
     Ok(cargo_json::test_targets(&text))
 }
 
-/// Runs a command that prints libtest's lines, shows them and counts them.
+/// Runs a command that prints libtest's lines, shows them and counts them. A test that hangs is
+/// killed with those of its program, and the next program runs.
 pub(crate) fn tests(mut command: Command, limit: Duration, what: &str) -> Tally {
     let mut count = Libtest::default();
-    let ended = process::run(&mut command, Output::Stdout, limit, |line| {
-        println!("{line}");
-        count.line(line);
+    let ended = process::run_watched(&mut command, Output::Stdout, limit, |line| {
+        if let Some(line) = line {
+            println!("{line}");
+            count.line(line);
+        }
+        match count.hung(Instant::now()) {
+            true => Wish::KillChildren,
+            false => Wish::GoOn,
+        }
     });
     match ended {
         Ok(ended) => {
