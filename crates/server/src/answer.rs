@@ -170,6 +170,14 @@ pub(crate) fn whole(head: &response::Parts, body: &[u8]) -> Vec<u8> {
     out
 }
 
+/// The bytes of a response without a body, as it is answered to a HEAD: it says a length
+/// only where the head does.
+pub(crate) fn head_alone(head: &response::Parts) -> Vec<u8> {
+    let mut out = open_head(head);
+    out.extend_from_slice(b"\r\n");
+    out
+}
+
 /// The bytes of a whole response that ends its connection, for a socket that is
 /// not hyper's.
 pub(crate) fn last_words(mut answer: Answer, body: &[u8]) -> Vec<u8> {

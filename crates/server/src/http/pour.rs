@@ -15,8 +15,8 @@ use http::{Method, Response, Version, response};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Body as _;
 
-use super::routes::Own;
-use crate::answer::{Answer, open_head, problem};
+use super::routes::{Own, bare};
+use crate::answer::{Answer, head_alone, problem};
 use crate::app::{App, Peer};
 use crate::shutdown::Stage;
 use crate::transport::{Stream, linger, with_scratch};
@@ -48,11 +48,11 @@ pub(super) struct Pouring {
 
 /// How `answer` is sent to a request of this method and version.
 pub(super) async fn sends(answer: Response<Own>, method: &Method, version: Version) -> Sends {
+    if method == Method::HEAD {
+        return Sends::Whole(Response::from_parts(bare(answer), Full::default()));
+    }
     let (mut head, body) = answer.into_parts();
     let length = body.size_hint().exact();
-    if method == Method::HEAD {
-        return Sends::Whole(Response::from_parts(head, Full::default()));
-    }
     if length.is_some_and(|length| length <= WHOLE) {
         let whole = match body.collect().await {
             Ok(body) => Response::from_parts(head, Full::new(body.to_bytes())),
@@ -93,9 +93,7 @@ async fn poured(app: &Arc<App>, stream: &mut Stream, pouring: Pouring) -> io::Re
         mut body,
         chunked,
     } = pouring;
-    let mut words = open_head(&head);
-    words.extend_from_slice(b"\r\n");
-    write(app, stream, &words).await?;
+    write(app, stream, &head_alone(&head)).await?;
     let mut over = pin!(app.reached(Stage::Over));
     let mut junk = 0;
     loop {

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fanwire_core::error::{Code, Refusal};
-use http::header::{CONNECTION, CONTENT_TYPE, TRANSFER_ENCODING, UPGRADE};
-use http::{Request, Response, StatusCode, Version, request};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, UPGRADE};
+use http::{Request, Response, StatusCode, Version, request, response};
 use http_body_util::BodyExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Body, Frame, SizeHint};
@@ -158,6 +158,17 @@ async fn called(
         stops: streams.then(|| Box::pin(app.reached(Stage::Draining)) as Pin<Box<_>>),
         _place: place,
     }))
+}
+
+/// The head of what a route answers to a HEAD. It says the length that the answer to a GET
+/// has, where the route or its body does. An empty body says nothing: many routers have left
+/// the real one out before (RFC 9110, 8.6).
+pub(super) fn bare(answer: Response<Own>) -> response::Parts {
+    let (mut head, body) = answer.into_parts();
+    if let Some(length @ 1..) = body.size_hint().exact() {
+        head.headers.entry(CONTENT_LENGTH).or_insert(length.into());
+    }
+    head
 }
 
 /// By the limits of every request; about origins, the route decides.

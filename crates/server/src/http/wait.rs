@@ -15,6 +15,7 @@ use http::{Method, Response, Version, request};
 use super::next;
 use super::pour::{Sends, pour, sends};
 use super::routes::Own;
+use crate::answer::head_alone;
 use crate::app::{App, Peer};
 use crate::shutdown::Stage;
 use crate::transport::{Stream, linger, rest, with_scratch};
@@ -119,10 +120,13 @@ async fn waited(
     }
     // Said by whoever writes it, as it is; but what a GET would get only the route knows.
     answer.headers_mut().remove(TRANSFER_ENCODING);
-    if seen.method != Method::HEAD {
-        answer.headers_mut().remove(CONTENT_LENGTH);
-    }
-    let words = next::written(answer).await;
+    let words = match seen.method {
+        Method::HEAD => head_alone(&answer.into_parts().0),
+        _ => {
+            answer.headers_mut().remove(CONTENT_LENGTH);
+            next::written(answer).await
+        }
+    };
     let time = app.config.limits.write_progress;
     let written = tokio::time::timeout(time, stream.write_all(&words)).await;
     if !matches!(written, Ok(Ok(()))) {

@@ -90,7 +90,13 @@ pub(in crate::http) async fn answer(
                 && let Some(routes) = routes::theirs(&app, &peer, &head) =>
         {
             let answer = routes::answer(&app, &peer, routes, head, body).await;
-            return answer.map(|body| body::Reply::own(body, asked.progress));
+            return match asked.bare {
+                true => {
+                    let head = routes::bare(answer);
+                    Response::from_parts(head, body::Reply::bare(asked.progress))
+                }
+                false => answer.map(|body| body::Reply::own(body, asked.progress)),
+            };
         }
         Ok(()) => service::judge(&app, &peer, Duration::ZERO, &head, Sent::Coming(&mut body)).await,
         Err(refusal) => {
@@ -242,13 +248,19 @@ impl Asked {
             Ok(bytes) => bytes.to_bytes(),
             Err(never) => match never {},
         };
-        let bytes = if self.bare {
+        if self.bare && !bytes.is_empty() {
             head.headers.insert(CONTENT_LENGTH, bytes.len().into());
-            Bytes::new()
-        } else {
-            bytes
+        }
+        // These have no length either (RFC 9110, 8.6).
+        let without = matches!(
+            head.status,
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+        );
+        let body = match self.bare || without {
+            true => body::Reply::bare(self.progress),
+            false => body::Reply::whole(bytes, self.progress),
         };
-        Response::from_parts(head, body::Reply::whole(bytes, self.progress))
+        Response::from_parts(head, body)
     }
 }
 

@@ -25,6 +25,8 @@ pub(in crate::http) struct Reply {
 }
 
 enum From {
+    /// None, and nothing is said of its length.
+    Bare,
     /// What is left of it.
     Whole(Bytes),
     Events(Events),
@@ -62,9 +64,15 @@ impl Reply {
         Self { from, progress }
     }
 
+    /// No body: that of an answer to a HEAD, which only the head tells of.
+    pub(super) fn bare(progress: Arc<Progress>) -> Self {
+        let from = From::Bare;
+        Self { from, progress }
+    }
+
     /// It is there already: nothing is waited for.
     pub(in crate::http) fn is_whole(&self) -> bool {
-        matches!(self.from, From::Whole(_))
+        matches!(self.from, From::Bare | From::Whole(_))
     }
 
     /// What an application's own route answers.
@@ -102,6 +110,7 @@ impl Body for Reply {
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let this = &mut *self;
         let piece = match &mut this.from {
+            From::Bare => Poll::Ready(None),
             From::Whole(rest) if rest.is_empty() => Poll::Ready(None),
             From::Whole(rest) => Poll::Ready(Some(Ok(rest.split_to(rest.len().min(PIECE))))),
             From::Events(events) => events.poll_piece(cx),
@@ -116,6 +125,7 @@ impl Body for Reply {
 
     fn is_end_stream(&self) -> bool {
         match &self.from {
+            From::Bare => true,
             From::Whole(rest) => rest.is_empty(),
             From::Events(events) => events.over,
             From::Own(body, left) => left.is_empty() && body.is_end_stream(),
@@ -125,7 +135,8 @@ impl Body for Reply {
     fn size_hint(&self) -> SizeHint {
         match &self.from {
             From::Whole(rest) => SizeHint::with_exact(rest.len() as u64),
-            From::Events(_) => SizeHint::default(),
+            // An outer server would tell an exact one of nothing as the length of a GET's.
+            From::Bare | From::Events(_) => SizeHint::default(),
             From::Own(body, left) => match body.size_hint().exact() {
                 Some(rest) => SizeHint::with_exact(rest + left.len() as u64),
                 None => SizeHint::default(),
