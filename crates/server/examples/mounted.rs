@@ -11,6 +11,7 @@ use axum::middleware::map_request;
 use axum::response::Html;
 use axum::routing::get;
 use fanwire::{Client, Config, Running, Server};
+use tokio::net::TcpListener;
 
 /// The app, and the handle to what is mounted in it.
 pub async fn app(config: Config) -> Result<(Router, Running), Box<dyn std::error::Error>> {
@@ -37,17 +38,32 @@ document.forms[0].onsubmit = (e) => {
 };
 </script>";
 
-#[tokio::main]
+/// Serves it until `stop`. What is mounted ends first, so that its streams do so in their
+/// turn: the server around it would wait for them.
 #[allow(clippy::disallowed_methods)] // axum's own server is what this is about.
+pub async fn serve(
+    listener: TcpListener,
+    (app, running): (Router, Running),
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
+    let stopped = async move {
+        stop.await;
+        running.shutdown().await;
+    };
+    axum::serve(listener, app)
+        .with_graceful_shutdown(stopped)
+        .await
+}
+
+#[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let (app, running) = app(Config::default()).await?;
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    let app = app(Config::default()).await?;
+    let listener = TcpListener::bind("127.0.0.1:3000").await?;
     println!("http://{}/", listener.local_addr()?);
-    axum::serve(
-        listener,
-        app.into_make_service_with_connect_info::<SocketAddr>(),
-    )
-    .await?;
-    running.shutdown().await;
-    Ok(())
+    let stop = async {
+        // Without signals it serves until it is killed.
+        let _ = tokio::signal::ctrl_c().await;
+    };
+    Ok(serve(listener, app, stop).await?)
 }

@@ -108,7 +108,8 @@ impl Rules {
         {
             return Err(Refusal::new(
                 Code::HostDenied,
-                "this server does not answer to this Host; start it with --allow-host NAME",
+                "this server does not answer to this Host; name it with --allow-host NAME, in code \
+                 and in the file access.allow_hosts",
             ));
         }
         if self.unconfigured && through_proxy(headers) {
@@ -160,6 +161,13 @@ impl Rules {
                 .iter()
                 .any(|(known, only)| *known == name && (only.is_none() || *only == port))
     }
+}
+
+/// A page of another origin asked.
+pub(crate) fn origin_denied() -> Refusal {
+    let sentence = "this page's origin may not do that; let it in with --allow-origin ORIGIN, in \
+                    code and in the file access.allow_origins";
+    Refusal::new(Code::OriginDenied, sentence)
 }
 
 fn through_proxy(headers: &HeaderMap) -> bool {

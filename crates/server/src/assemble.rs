@@ -98,7 +98,7 @@ impl Server {
         self
     }
 
-    /// Serves namespaces by code of its own.
+    /// Serves namespaces by code of its own: of one application, the last one given.
     #[must_use]
     pub fn application(mut self, application: Application) -> Self {
         self.parts.application = application;
@@ -113,7 +113,8 @@ impl Server {
     /// The rules of [access](crate::config) on hosts and proxies and the limits of
     /// connections, heads and time hold for them too. Who may call them and from which
     /// origins, they decide; how much of a body they take, too. Each request has its
-    /// [`Client`](crate::Client) as an extension. A route that panics is a 500 and closes
+    /// [`Client`](crate::Client) as an extension, and the [`Namespaces`](crate::Namespaces),
+    /// by which a route sends to sockets. A route that panics is a 500 and closes
     /// nothing else. One whose client goes is dropped where it stands, but for a request
     /// with a body over HTTP/1.1. Over HTTP/1.1 an answer of unknown length ends its connection.
     /// Routes take no connection over: WebSockets are at `/c/…`, and wherever
@@ -217,8 +218,8 @@ impl Server {
     ///
     /// # Errors
     /// An address that cannot be listened on, or a certificate that cannot be
-    /// served, named in the text; handlers that ask for a state which nobody gave; a
-    /// system that gives no randomness.
+    /// served, named in the text; handlers that ask for a state which nobody gave, or wait
+    /// for an event that never comes; a system that gives no randomness.
     pub async fn start(self) -> io::Result<Running> {
         let config = self.config;
         let tls = Tls::new(&config)?;
@@ -288,10 +289,17 @@ impl Server {
     /// `[http]` mean nothing here. `limits.connections` and `limits.connections_per_ip` bound
     /// the requests and streams under way; rates of a connection hold for one WebSocket or one
     /// session of Socket.IO. A reader that takes nothing loses its stream after
-    /// `limits.write_progress`; its connection is the outer server's. Stop this server first
-    /// ([`Running::shutdown`]), then the outer one, so that streams end in their turn.
+    /// `limits.write_progress`; its connection is the outer server's.
+    ///
+    /// **Pages of other origins** are let in by `access.allow_origins`, here as anywhere: a CORS
+    /// layer around answers browsers, and opens nothing. Socket.IO's client shows them
+    /// `xhr poll error`; [`Server::on_refused`] is told `origin_denied`.
+    ///
+    /// **To stop**, stop this server first ([`Running::shutdown`]), then the outer one, so that
+    /// streams end in their turn: the outer one alone would wait for them.
     ///
     /// ```no_run
+    /// # async fn stop_signal() {}
     /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
     /// use std::net::SocketAddr;
     /// use axum::extract::{ConnectInfo, Request};
@@ -305,15 +313,20 @@ impl Server {
     /// let app = axum::Router::new().fallback_service(fanwire.service).layer(from);
     /// let app = app.into_make_service_with_connect_info::<SocketAddr>();
     /// let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
-    /// axum::serve(listener, app).await?;
-    /// fanwire.running.shutdown().await;
+    /// let running = fanwire.running;
+    /// let stop = async move {
+    ///     stop_signal().await; // tokio::signal::ctrl_c(), say
+    ///     running.shutdown().await;
+    /// };
+    /// axum::serve(listener, app).with_graceful_shutdown(stop).await?;
     /// # Ok(()) }
     /// ```
     ///
     /// [`fallback_service`]: https://docs.rs/axum/latest/axum/struct.Router.html
     ///
     /// # Errors
-    /// A system that gives no randomness.
+    /// Handlers that ask for a state which nobody gave, or wait for an event that never comes;
+    /// a system that gives no randomness.
     pub async fn mount(self) -> io::Result<Mounted> {
         let limits = &self.config.limits;
         // Descriptors are the outer server's to count.

@@ -61,8 +61,8 @@ pub use figures::Figures;
 pub use handlers::{
     AckError, Answers, Application, Args, Around, Arrival, Auth, Call, ConnectRefusal, Context,
     Departure, Emit, Entry, EventName, Extract, FromArg, Handler, Handlers, Handshake, IntoArg,
-    IntoArgs, IntoReply, InvalidArgs, Io, Json, Kept, Needs, Next, Past, PastMessage, Reason,
-    Rejected, Reply, Socket, State, Target,
+    IntoArgs, IntoReply, InvalidArgs, Io, Json, Kept, Namespaces, Needs, Next, Past, PastMessage,
+    Reason, Rejected, Reply, Socket, State, Target,
 };
 /// Decoders without a public door, for the fuzz targets.
 #[cfg(feature = "fuzzing")]

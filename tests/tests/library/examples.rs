@@ -136,20 +136,25 @@ async fn the_routes_show_a_page_and_count_on() {
 #[tokio::test]
 #[allow(clippy::disallowed_methods)] // axum's own server is what this is about.
 async fn an_app_with_fanwire_in_it_shows_its_page_and_the_news() {
-    let (app, running) = mounted::app(config()).await.unwrap();
+    let app = mounted::app(config()).await.unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let to = listener.local_addr().unwrap();
-    let app = app.into_make_service_with_connect_info::<SocketAddr>();
-    let serving = tokio::spawn(async move { axum::serve(listener, app).await });
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let stopped = async move { drop(stopped.await) };
+    let serving = tokio::spawn(mounted::serve(listener, app, stopped));
     let page = http::get(to, "/", &[]).await;
     assert!(page.text().contains("/realtime/c/news"));
     let mut ws = Ws::envelope(to, "/realtime/c/news").await;
     assert!(matches!(ws.next().await, Said::Ready(_)));
     http::post(to, "/realtime/c/news", &[], b"hi").await.id();
     assert!(matches!(ws.next().await, Said::Heard(_)));
-    drop(ws);
-    within("the server to end", running.shutdown()).await;
-    serving.abort();
+    // Its reader is told, and keeps nothing open.
+    drop(stop);
+    within("the WebSocket's end", async {
+        while !matches!(ws.next().await, Said::Closed(..) | Said::Ended | Said::Cut) {}
+    })
+    .await;
+    within("the server to end", serving).await.unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod heads;
 mod history;
 mod mounted;
 mod paths;
+mod posts;
 mod refused;
 mod routes;
 mod streams;

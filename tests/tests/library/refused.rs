@@ -276,6 +276,18 @@ async fn refusals_of_engine_io_are_told_of_and_those_of_its_namespaces() {
         told.is(Via::EngineIo, Code::BadRequest, Some(&get));
         assert_eq!(told.said, said);
     }
+    let foreign = [("Origin", "https://evil.example")];
+    let asked = http::get(
+        watched.addr,
+        &format!("{path}?EIO=4&transport=polling"),
+        &foreign,
+    )
+    .await;
+    assert_eq!(asked.status, 403);
+    let told = watched.one().await;
+    let get = format!("GET {path}");
+    told.is(Via::EngineIo, Code::OriginDenied, Some(&get));
+    assert!(told.said.contains("access.allow_origins"), "{told:?}");
     let mut client = Client::open(watched.addr).await;
     let no = client.try_connect("/vip", Value::Null).await;
     assert!(no.contains("members only"), "{no}");
@@ -290,6 +302,12 @@ async fn refusals_of_engine_io_are_told_of_and_those_of_its_namespaces() {
     assert_eq!((told.via, told.code), (Via::SocketIo, Code::NotFound));
     // It is let in all the same where it may be.
     client.connect("/vip", json!({"name": "Ada"})).await;
+    // It stays where nothing takes its event.
+    let no = client.ask(r#"42/vip,1["dance"]"#).await;
+    assert!(no.contains("nothing here takes this event"), "{no}");
+    let told = watched.one().await;
+    assert_eq!((told.via, told.code), (Via::Frame, Code::Forbidden));
+    assert_eq!(told.namespace.as_deref(), Some("/vip"));
     drop(client);
     watched.stop().await;
 }

@@ -9,7 +9,7 @@ use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
-use fanwire::{Client, Config, Running};
+use fanwire::{Client, Config, Namespaces, Running};
 use fanwire_tests::http::{Head, Http, chunk, request};
 use fanwire_tests::wait::within;
 use fanwire_tests::wire::Wire;
@@ -59,6 +59,7 @@ fn routes(served_more: &Arc<Semaphore>, served_gone: &Arc<Semaphore>) -> Router 
             "/who",
             get(async |Extension(client): Extension<Client>| client.0.to_string()),
         )
+        .route("/notice", post(notice))
         .route("/drip", get(dripping))
         .route("/wait", get(waiting))
         .route("/late", get(late))
@@ -66,6 +67,13 @@ fn routes(served_more: &Arc<Semaphore>, served_gone: &Arc<Semaphore>) -> Router 
         .route("/large", get(async || Body::from(vec![b'x'; 3 << 20])))
         .route("/panic", get(broken))
         .route("/api/mine", get(async || "never"))
+}
+
+async fn notice(Extension(namespaces): Extension<Namespaces>, text: String) -> &'static str {
+    assert!(namespaces.io("/a b").is_none());
+    let root = namespaces.io("/").unwrap();
+    root.to("news").emit("notice", text).await.unwrap();
+    "sent"
 }
 
 /// Longer than an answer takes that hyper sends.
@@ -324,4 +332,19 @@ async fn without_routes_a_path_of_nobody_is_a_problem() {
         .refused(404, "not_found");
     assert_eq!(refused["title"], "Not found");
     within("the server to end", running.shutdown()).await;
+}
+
+#[tokio::test]
+async fn a_route_sends_to_whoever_listens() {
+    let served = serve(|_| {}).await;
+    let [mut one, _] = served.both().await;
+    let sent = one.ask("POST", "/notice", &[], b"closing").await;
+    assert_eq!(sent.text(), "sent");
+    let news = one.ask("GET", "/c/news", &[], b"").await.json();
+    let heard = &news["messages"][0];
+    assert_eq!(
+        (&heard["event"], &heard["data"]),
+        (&json!("notice"), &json!("closing"))
+    );
+    served.stop().await;
 }

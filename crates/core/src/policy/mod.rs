@@ -224,7 +224,11 @@ fn allow(rules: &Rules, subject: &Subject, right: Right, key: &Key) -> Result<()
         }
         (Access::Keys, Subject::User(_)) => Err(refused(
             Code::Forbidden,
-            &format!("the token does not grant {} here", right.as_str()),
+            &format!(
+                "the token does not grant {} here; its claims or the namespace's rules \
+                 (users_publish, users_subscribe, users_history) have to",
+                right.as_str()
+            ),
             key,
         )),
         (Access::Keys | Access::Users, Subject::Anonymous(_)) => Err(refused(

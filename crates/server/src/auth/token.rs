@@ -117,7 +117,7 @@ impl Bad {
             ),
             Self::Unknown => (
                 Code::Unauthorized,
-                "the key or token is not known here; send it as 'Authorization: Bearer …'",
+                "the key or token is not known here: it is no API key of this server, and no token of its issuers",
             ),
         };
         Refusal::new(code, detail)

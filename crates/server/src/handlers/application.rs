@@ -13,7 +13,7 @@ use super::handler::Handler;
 use super::namespace::{Handlers, asked, replied};
 use super::pattern::Pattern;
 use super::refusal::ConnectRefusal;
-use super::states::{MissingState, Needs, States};
+use super::states::{Needs, States, Unready};
 
 /// The code of a server's own.
 ///
@@ -117,7 +117,26 @@ impl Application {
     }
 
     /// Serves a namespace (`/`, `/chat`), or all whose name begins so (`/room-*`).
-    /// Where several are meant by a name, the exact one counts, then the first.
+    /// Where several are meant by a name, the exact one counts, then the first. Given
+    /// again, it adds to the handlers that there are: each part of a program may bring
+    /// its own.
+    ///
+    /// ```
+    /// use fanwire::{Application, Handlers};
+    ///
+    /// fn chat(root: &mut Handlers) {
+    ///     root.on("say", async |text: String| text);
+    /// }
+    ///
+    /// fn game(root: &mut Handlers) {
+    ///     root.on("move", async |x: f64, y: f64| x + y);
+    /// }
+    ///
+    /// # fn shown() -> Result<(), Box<dyn std::error::Error>> {
+    /// let application = Application::new().namespace("/", chat)?.namespace("/", game)?;
+    /// # Ok(()) }
+    /// # shown().unwrap();
+    /// ```
     ///
     /// # Errors
     /// A name that breaks the rules of namespaces.
@@ -127,17 +146,29 @@ impl Application {
         build: impl FnOnce(&mut Handlers),
     ) -> Result<Self, InvalidKey> {
         let pattern = Pattern::parse(name)?;
-        let mut handlers = Handlers::default();
-        build(&mut handlers);
-        self.namespaces.push((pattern, Arc::new(handlers.0)));
+        let mut before = self.namespaces.iter_mut();
+        let before = before.find(|(known, _)| *known == pattern);
+        // Nobody else has it before it is served.
+        match before.and_then(|(_, code)| Arc::get_mut(code)) {
+            Some(code) => {
+                let mut handlers = Handlers(std::mem::take(code));
+                build(&mut handlers);
+                *code = handlers.0;
+            }
+            None => {
+                let mut handlers = Handlers::default();
+                build(&mut handlers);
+                self.namespaces.push((pattern, Arc::new(handlers.0)));
+            }
+        }
         Ok(self)
     }
 
-    /// The same, as it is served: every handler has what it asks for.
+    /// The same, as it is served: every handler has what it asks for, and can be called.
     ///
     /// # Errors
-    /// Where one asks for a state that nobody gave.
-    pub(crate) fn ready(mut self) -> Result<Self, MissingState> {
+    /// Where one asks for a state that nobody gave, or waits for an event that never comes.
+    pub(crate) fn ready(mut self) -> Result<Self, Unready> {
         let states = Arc::new(std::mem::take(&mut self.states));
         let mut missing = Vec::new();
         for (handler, needs) in &self.needs {
@@ -153,11 +184,13 @@ impl Application {
                 let handler = format!("{handler} in {pattern}");
                 missing.extend(asks_in_vain(&handler, needs, &states));
             }
+            let reserved = code.reserved();
+            missing.extend(reserved.map(|name| waits_in_vain(name, pattern)));
             code.states = states.clone();
             code.connect.splice(..0, self.connect.iter().cloned());
             code.around.splice(..0, self.around.iter().cloned());
         }
-        MissingState::among(&missing)?;
+        Unready::among(&missing)?;
         Ok(self)
     }
 
@@ -193,4 +226,60 @@ fn asks_in_vain(handler: &str, needs: &Needs, states: &States) -> Vec<String> {
         )
     };
     needs.missing(states).map(sentence).collect()
+}
+
+/// A handler that no client can call.
+fn waits_in_vain(event: &str, pattern: &Pattern) -> String {
+    let instead = match event {
+        "connect" => "; on_connect and on_connected are called as a client comes",
+        "disconnect" | "disconnecting" => "; on_disconnect is called once a client has gone",
+        _ => "",
+    };
+    format!(
+        "on({event:?}) in {pattern} is never called: Socket.IO keeps this name for itself{instead}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_namespace_given_twice_has_the_handlers_of_both() {
+        let application = Application::new()
+            .namespace("/", |root| {
+                root.on("one", async || ());
+            })
+            .and_then(|all| {
+                all.namespace("", |root| {
+                    root.on("two", async || ());
+                })
+            })
+            .and_then(|all| {
+                all.namespace("/x", |x| {
+                    x.on("three", async || ());
+                })
+            })
+            .unwrap();
+        let code = application.find(&Namespace::root()).unwrap();
+        assert!(code.takes("one") && code.takes("two") && !code.takes("three"));
+        assert_eq!(application.patterns().count(), 2);
+    }
+
+    #[test]
+    fn what_is_never_called_and_what_nobody_gave_are_told_at_once_a_line_each() {
+        let application = Application::new().namespace("/chat", |chat| {
+            chat.on("disconnect", async || ());
+            chat.on("say", async |crate::State(_): crate::State<u8>| ());
+        });
+        let why = application.unwrap().ready().map(drop).unwrap_err();
+        let lines = "on(\"say\") in /chat asks for State<u8>, which nobody gave: give it to \
+                     Application::state\n\
+                     on(\"disconnect\") in /chat is never called: Socket.IO keeps this name for \
+                     itself; on_disconnect is called once a client has gone";
+        assert_eq!(why.to_string(), lines);
+        let shown = std::io::Error::other(why);
+        assert!(format!("{shown:?}").contains(lines), "as main shows it");
+    }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use fanwire_core::error::{Code as ErrorCode, Refusal};
+use fanwire_proto::socketio::RESERVED;
 use hashbrown::HashMap;
 
 use super::args::Args;
@@ -91,6 +92,12 @@ impl Code {
                 caught(async move { handler(entry).await }).await,
             );
         }
+    }
+
+    /// Events that have a handler, and that no client can send.
+    pub(super) fn reserved(&self) -> impl Iterator<Item = &'static str> {
+        let names = RESERVED.into_iter();
+        names.filter(|name| self.events.contains_key(*name))
     }
 
     /// Whether something handles this event.

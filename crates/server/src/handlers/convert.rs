@@ -1,6 +1,7 @@
 //! From Rust's values to arguments and back.
 
 use bytes::Bytes;
+use fanwire_core::key::SocketId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -9,7 +10,13 @@ use super::place;
 use super::refusal::Rejected;
 
 /// What can be one argument: texts, numbers, booleans, [`serde_json::Value`],
-/// [`Bytes`], and [`Json`] of anything else.
+/// [`Bytes`], a [`SocketId`], an `Option` of those, which is `null` where it is none, and
+/// [`Json`] of anything else.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no argument of an event",
+    label = "cannot be sent as one argument",
+    note = "`Json(…)` of it can, where it is `serde::Serialize`; binary is `Bytes`"
+)]
 pub trait IntoArg {
     /// Adds it.
     ///
@@ -19,6 +26,13 @@ pub trait IntoArg {
 }
 
 /// What can be all arguments: nothing (`()`), one argument, or a tuple of them.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the arguments of an event",
+    label = "cannot be sent",
+    note = "arguments are `()`, one argument, or a tuple of at most 8: texts, numbers, `bool`, \
+            `serde_json::Value`, `SocketId`; `Json(…)` of anything that is `serde::Serialize`, also of a list; \
+            `Bytes` for binary (`Bytes::from(vec)`)"
+)]
 pub trait IntoArgs {
     /// Makes arguments of it.
     ///
@@ -71,6 +85,7 @@ pub trait FromArg: Sized {
 
 /// What a handler answers, where the client asked for an acknowledgement.
 #[derive(Debug)]
+#[must_use = "the client gets what is returned"]
 pub enum Reply {
     /// It gets none.
     None,
@@ -82,7 +97,13 @@ pub enum Reply {
 
 /// What a handler may return: nothing, which acknowledges without arguments;
 /// arguments; an `Option`, where `None` acknowledges nothing; a [`Reply`]; a `Result`
-/// of those.
+/// of those, whose error is a [`Rejected`] or becomes one (`impl From<E> for Rejected`).
+#[diagnostic::on_unimplemented(
+    message = "a handler cannot return `{Self}`",
+    label = "is no answer to an event",
+    note = "a handler returns `()`, arguments (`Json(…)` of anything that is `serde::Serialize`), an `Option` of \
+            them, or a `Result` of them whose error is `Rejected` or has `impl From<E> for Rejected`"
+)]
 pub trait IntoReply {
     /// Makes a reply of it.
     fn into_reply(self) -> Reply;
@@ -100,9 +121,23 @@ impl IntoArg for Bytes {
     }
 }
 
+/// `null` where it is none.
+impl<T: IntoArg> IntoArg for Option<T> {
+    fn add(self, to: &mut Builder) -> Result<(), InvalidArgs> {
+        match self {
+            Some(value) => value.add(to),
+            None => to.json(&()),
+        }
+    }
+}
+
 impl<T: DeserializeOwned> FromArg for Json<T> {
-    fn read(value: &str, _: &[Bytes]) -> Result<Self, InvalidArgs> {
-        place::read(value).map(Json)
+    fn read(value: &str, attachments: &[Bytes]) -> Result<Self, InvalidArgs> {
+        let read = place::read(value).map(Json);
+        read.map_err(|why| match binary_in(value, attachments) {
+            Some(_) => InvalidArgs::new("this is binary, and JSON is needed"),
+            None => why,
+        })
     }
 }
 
@@ -153,6 +188,17 @@ plain!(
     serde_json::Value
 );
 
+macro_rules! named {
+    ($($type:ty),*) => {$(
+        impl IntoArg for $type {
+            fn add(self, to: &mut Builder) -> Result<(), InvalidArgs> {
+                to.json(self.as_str())
+            }
+        }
+    )*};
+}
+named!(&String, SocketId, &SocketId);
+
 macro_rules! readable {
     ($($type:ty),*) => {$(
         impl FromArg for $type {
@@ -191,6 +237,9 @@ macro_rules! alone {
 }
 alone!(
     &str,
+    &String,
+    SocketId,
+    &SocketId,
     String,
     bool,
     i8,
@@ -311,6 +360,25 @@ mod tests {
         );
         let why = args.read::<String>(2).unwrap_err();
         assert_eq!(why.at.as_deref(), Some("args[2]"));
+    }
+
+    #[test]
+    fn names_of_sockets_are_texts_and_none_is_null() {
+        let (id, text) = (SocketId::new("abc"), "x".to_owned());
+        let args = (&id, &text, None::<u8>, Some(Bytes::new())).into_args();
+        let json = r#"["abc","x",null,{"_placeholder":true,"num":0}]"#;
+        assert_eq!(args.unwrap().json(), json);
+        assert_eq!(id.into_args().unwrap().json(), r#"["abc"]"#);
+    }
+
+    #[test]
+    fn binary_where_json_belongs_is_called_so() {
+        let args = Bytes::from_static(b"x").into_args().unwrap();
+        let why = args.read::<Json<Vec<u8>>>(0).unwrap_err();
+        assert_eq!(
+            why.to_string(),
+            "this is binary, and JSON is needed (args[0])"
+        );
     }
 
     #[test]

@@ -42,15 +42,33 @@ pub(super) type Doing<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 ///     })
 ///     .unwrap();
 /// ```
+///
+/// What handlers share is asked for by [`State`](crate::State). A closure may capture
+/// instead; then it hands its future a clone (`async move |…|` cannot be called twice):
+///
+/// ```
+/// # fanwire::Application::new().namespace("/", |root| {
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// let count = Arc::new(AtomicU64::new(0));
+/// root.on("count", move || {
+///     let count = count.clone();
+///     async move { count.fetch_add(1, Ordering::Relaxed) }
+/// });
+/// # }).unwrap();
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no handler at a `{C}`",
     label = "is not called at a `{C}`",
     note = "a handler is an async function, or a closure that returns a future (`async |socket: Socket, text: \
             String| …`), of at most 9 parameters; a closure's parameters need their types",
     note = "every parameter implements `Extract<{C}>`: `Socket`, `Io`, `State<T>`, `Kept<T>`, `Subject`; \
-            arguments of an event: `String`, numbers, `bool`, `Bytes`, `Json<T>`, tuples of them, `Args`, \
-            `EventName`; `Auth` in `on_connect`; `Reason` in `on_disconnect`",
-    note = "its future is `Send`: no `Rc` and no lock's guard is held across an `.await`"
+            arguments of an event: `String`, numbers, `bool`, `Bytes`, `Json<T>` for types of your own and lists \
+            (`T: serde::Deserialize`), tuples of them, `Args`, `EventName`; `Auth` in `on_connect`; `Reason` in \
+            `on_disconnect`; the `T` of `State<T>` is `Clone`",
+    note = "its future is `Send`: no `Rc` and no lock's guard is held across an `.await`; a closure that captures \
+            hands its future a clone: `move |…| {{ let x = x.clone(); async move {{ … }} }}`"
 )]
 pub trait Handler<C, M>: Send + Sync + 'static {
     /// What it comes to.

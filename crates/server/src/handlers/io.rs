@@ -11,11 +11,56 @@ use super::convert::IntoArgs;
 use super::emit::{Answers, Emit, Target};
 use super::history::{Past, cursor, history, key};
 use super::socket::Socket;
-use super::space::Space;
+use super::space::{Space, Spaces};
 
 /// A namespace: sends to everyone or to those chosen, and knows who is there.
 #[derive(Clone)]
 pub struct Io(Arc<Space>);
+
+/// All namespaces of a server, for its routes ([`Server::routes`](crate::Server::routes)):
+/// each request has them as an extension. A handle: cheap to clone.
+///
+/// ```
+/// use axum::Extension;
+/// use axum::routing::post;
+/// use fanwire::Namespaces;
+///
+/// async fn notice(Extension(fanwire): Extension<Namespaces>, text: String) -> &'static str {
+///     let Some(chat) = fanwire.io("/chat") else {
+///         return "no such namespace";
+///     };
+///     match chat.to("lobby").emit("notice", text).await {
+///         Ok(()) => "sent",
+///         Err(_) => "not sent",
+///     }
+/// }
+///
+/// # fn shown() -> Result<(), fanwire::config::Problems> {
+/// let routes = axum::Router::new().route("/notice", post(notice));
+/// let server = fanwire::Server::new(fanwire::Config::default())?.routes(routes);
+/// # Ok(()) }
+/// # shown().unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Namespaces(Arc<Spaces>);
+
+impl Namespaces {
+    pub(crate) fn new(spaces: Arc<Spaces>) -> Self {
+        Self(spaces)
+    }
+
+    /// A namespace (`/`, `/chat`), to send to its sockets and to know who is there.
+    /// None where no namespace can have this name.
+    pub fn io(&self, namespace: &str) -> Option<Io> {
+        self.0.named(namespace).map(Io::new)
+    }
+}
+
+impl fmt::Debug for Namespaces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Namespaces")
+    }
+}
 
 impl Io {
     pub(crate) fn new(space: Arc<Space>) -> Self {

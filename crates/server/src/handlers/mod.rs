@@ -42,14 +42,14 @@ pub use emit::{Answers, Emit, Target};
 pub use extract::{EventName, Extract, Kept, Reason, State};
 pub use handler::Handler;
 pub use history::{Past, PastMessage};
-pub use io::Io;
+pub use io::{Io, Namespaces};
 pub use namespace::Handlers;
 pub use refusal::{AckError, ConnectRefusal, Rejected};
 pub use socket::{Handshake, Socket};
 pub use states::Needs;
 
 pub(crate) use code::caught;
-pub(crate) use native::Hears;
+pub(crate) use native::{Hears, Post};
 pub(crate) use rooms::rooms;
 pub(crate) use socket::{Data, Link, New, Room};
 pub(crate) use space::{Space, Spaces};

@@ -26,7 +26,22 @@ use super::states::Needs;
 /// Those of one client run one after the other, in
 /// the order in which it sent its events, and are acknowledged in it. One that
 /// panics ends nothing but itself. One that waits keeps this client's next events
-/// waiting, and no other's.
+/// waiting, and no other's. None is cut, also not when its client goes: `on_disconnect`
+/// comes behind it. What may never come is waited for beside
+/// [`Socket::closed`](crate::Socket::closed), or for a time; here none takes longer than 10 s:
+///
+/// ```
+/// # fanwire::Application::new().namespace("/", |root| {
+/// use std::time::Duration;
+///
+/// use fanwire::{Call, Next, Rejected, Reply};
+///
+/// root.around(async |call: Call, next: Next| -> Result<Reply, Rejected> {
+///     let done = tokio::time::timeout(Duration::from_secs(10), next.run(call)).await;
+///     done.map_err(|_| Rejected::new("timeout", "this takes too long"))
+/// });
+/// # }).unwrap();
+/// ```
 #[derive(Default)]
 pub struct Handlers(pub(super) Code);
 
@@ -43,6 +58,17 @@ impl Handlers {
     /// the first one is gone without a further word.
     ///
     /// Several are asked in the order in which they were given, until one refuses.
+    ///
+    /// Who POSTs is not asked. What is only for those who were let in asks for what was kept
+    /// with them then ([`Kept`](crate::Kept)), or is judged [around](Self::around) all events.
+    ///
+    /// **Tokens of an application's own.** `Authorization`, cookies and `?token=` are the
+    /// server's: a token that is none of its `[issuers]` is refused in the first before code is
+    /// asked, and code sees none of them. What code checks itself comes in
+    /// [`Auth`](crate::Auth) (Socket.IO's `auth`, where the server has no issuers `auth.token`
+    /// too), in another member of the query (`?jwt=`), or in a header of its own
+    /// ([`Socket::handshake`](crate::Socket::handshake)). Otherwise let the server check it:
+    /// an issuer with the same secret or keys makes a `User` of who shows it.
     ///
     /// [`Auth`](crate::Auth) is what a client of Socket.IO shows; of anyone else it is the
     /// query of the URL, as an object of texts without secrets, and
@@ -104,6 +130,14 @@ impl Handlers {
     /// wrong (`args[1].name`). More than are taken are left aside, as Socket.IO servers
     /// do: a client that says more than it did last year is not locked out. Who minds
     /// asks for [`Args`](crate::Args).
+    ///
+    /// Names that Socket.IO keeps for itself (`connect`, `disconnect` …) come from nobody: a
+    /// server with a handler for one does not start. What else cannot be the name of a
+    /// message (`open`, a leading `$`, over 255 bytes) comes by Socket.IO alone.
+    ///
+    /// `curl -d '{…}'` sends a text, and says so: a handler that takes
+    /// [`Json`](crate::Json) wants `-H 'content-type: application/json'`; several arguments
+    /// are `?args=1` and a JSON array.
     pub fn on<M, H>(&mut self, event: &str, handler: H) -> &mut Self
     where
         M: 'static,

@@ -29,7 +29,10 @@ const DISCONNECTED: u16 = 3503;
 const ACKS: &str = "a client without Socket.IO acknowledges nothing";
 
 /// The client of one POST: it hears nothing but the answer.
-pub(super) struct Post;
+pub(crate) struct Post {
+    request: Shown,
+    client: IpAddr,
+}
 
 /// How it hears what code says to it alone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,6 +55,12 @@ pub(super) struct Native {
     /// None before it is in.
     subscriber: OnceLock<Weak<Subscriber>>,
     meter: Arc<Meter>,
+}
+
+impl Post {
+    pub(crate) fn new(request: Shown, client: IpAddr) -> Self {
+        Self { request, client }
+    }
 }
 
 impl Native {
@@ -130,7 +139,7 @@ impl Link for Post {
     fn close(&self) {}
 
     fn handshake(&self) -> Option<Handshake> {
-        None
+        Some(handshake(&self.request, self.client))
     }
 
     fn bounds(&self) -> Bounds {
@@ -195,11 +204,7 @@ impl Link for Native {
     }
 
     fn handshake(&self) -> Option<Handshake> {
-        Some(Handshake {
-            address: self.client,
-            headers: self.request.headers(),
-            query: self.request.query().to_owned(),
-        })
+        Some(handshake(&self.request, self.client))
     }
 
     fn transport(&self) -> Option<&'static str> {
@@ -214,6 +219,14 @@ impl Link for Native {
             fixed: None,
             acks: Some(ACKS),
         }
+    }
+}
+
+fn handshake(request: &Shown, client: IpAddr) -> Handshake {
+    Handshake {
+        address: client,
+        headers: request.headers(),
+        query: request.query().to_owned(),
     }
 }
 

@@ -18,6 +18,36 @@ pub struct ConnectRefusal {
 
 /// Why an event was refused: `{"code","message"}`, with `retry_in` (milliseconds)
 /// where it is known when to come back, and `at` where it is one thing that is wrong.
+///
+/// A handler's `?` makes it of a [`Refusal`], an [`AckError`], [`InvalidArgs`] and a text.
+/// Errors of an application's own say themselves what the client is told of them:
+///
+/// ```
+/// use fanwire::{Application, Rejected};
+///
+/// async fn read(path: String) -> Result<String, Failed> {
+///     Ok(std::fs::read_to_string(path)?)
+/// }
+///
+/// struct Failed(std::io::Error);
+///
+/// impl From<std::io::Error> for Failed {
+///     fn from(why: std::io::Error) -> Self {
+///         Self(why)
+///     }
+/// }
+///
+/// impl From<Failed> for Rejected {
+///     fn from(Failed(why): Failed) -> Self {
+///         eprintln!("not read: {why}"); // For us.
+///         Rejected::new("not_found", "there is nothing of this name") // For the client.
+///     }
+/// }
+///
+/// let application = Application::new().namespace("/", |root| {
+///     root.on("read", read);
+/// });
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Rejected {
     /// A word for programs.
@@ -203,6 +233,38 @@ impl From<&str> for Rejected {
     }
 }
 
+/// `ack_timeout`, `disconnected`, or why it could not be sent.
+impl From<AckError> for Rejected {
+    fn from(why: AckError) -> Self {
+        let code = match why {
+            AckError::Timeout => "ack_timeout",
+            AckError::Disconnected => "disconnected",
+            AckError::Refused(refusal) => return refusal.into(),
+        };
+        Self::new(code, why.to_string())
+    }
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.message)?;
+        match &self.at {
+            Some(at) => write!(f, " ({at})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Rejected {}
+
+impl fmt::Display for ConnectRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for ConnectRefusal {}
+
 impl fmt::Display for AckError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -223,6 +285,19 @@ fn ms(wait: std::time::Duration) -> u64 {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn who_gets_no_acknowledgement_can_say_so_to_the_client_that_asked() {
+        let told = |why: AckError| Rejected::from(why).to_string();
+        let late = "ack_timeout: no acknowledgement came in time";
+        assert_eq!(told(AckError::Timeout), late);
+        assert_eq!(
+            told(AckError::Disconnected),
+            "disconnected: the client has gone"
+        );
+        let refusal = Refusal::new(Code::TooLarge, "say less");
+        assert_eq!(told(AckError::Refused(refusal)), "too_large: say less");
+    }
 
     #[test]
     fn a_refusal_has_the_row_that_its_data_names() {

@@ -193,8 +193,8 @@ impl Socket {
         &self.0.user
     }
 
-    /// The request by which it came; none for a POST, and for a socket of Socket.IO
-    /// once its connection is gone.
+    /// The request by which it came: for a POST, that one. None for a socket of
+    /// Socket.IO once its connection is gone.
     pub fn handshake(&self) -> Option<Handshake> {
         self.0.link.handshake()
     }

@@ -23,10 +23,10 @@ pub(super) struct Need {
     name: &'static str,
 }
 
-/// Handlers ask for states that nobody gave. Says the type, the namespace and the
-/// event of each, a line each.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct MissingState(String);
+/// What keeps an application from being served: handlers that ask for states which
+/// nobody gave, and such as are never called. A line each, with its namespace and event.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Unready(String);
 
 impl States {
     pub(super) fn set<T: Clone + Send + Sync + 'static>(&mut self, value: T) {
@@ -63,7 +63,7 @@ impl Needs {
     }
 }
 
-impl MissingState {
+impl Unready {
     /// An error, where there are lines of it.
     pub(super) fn among(lines: &[String]) -> Result<(), Self> {
         match lines {
@@ -73,10 +73,17 @@ impl MissingState {
     }
 }
 
-impl fmt::Display for MissingState {
+impl fmt::Display for Unready {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl Error for MissingState {}
+/// The lines as they are: `main` shows an error so.
+impl fmt::Debug for Unready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for Unready {}

@@ -14,6 +14,7 @@ use fanwire_core::key::{Key, Namespace, SocketId};
 use fanwire_core::limits::{MAX_KEYS, MAX_URL_CHANNELS};
 use fanwire_core::message::{Body, Keys};
 use fanwire_core::policy::Permit;
+use serde::de::IgnoredAny;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 
@@ -62,19 +63,37 @@ pub(crate) fn posted(
     space: Arc<Space>,
     id: SocketId,
     permit: &Permit,
-    event: String,
-    body: Body,
+    post: Post,
+    (event, body): (String, Body),
 ) -> Calling {
-    let socket = socket(space, id, permit, Arc::new(Post), 0);
+    let hint = is_json_as_text(&body);
+    let socket = socket(space, id, permit, Arc::new(post), 0);
     match socket.enter(|_| Ok::<_, Infallible>(socket.space().now())) {
         Ok(()) => {}
         Err(never) => match never {},
     }
     Box::pin(async move {
-        let reply = called(socket.clone(), event, body).await;
+        let mut reply = called(socket.clone(), event, body).await;
         socket.go();
+        if let Reply::Rejected(why) = &mut reply
+            && hint
+            && why.code == "bad_request"
+            && why
+                .at
+                .as_deref()
+                .is_some_and(|at| at.starts_with("args[0]"))
+        {
+            why.message.push_str(AS_TEXT);
+        }
         reply
     })
+}
+
+/// `curl -d '{…}'` sends a form, which is a text: whoever meant JSON is told so.
+const AS_TEXT: &str = "; the body came as a text, send JSON as application/json";
+
+fn is_json_as_text(body: &Body) -> bool {
+    matches!(body, Body::Text(text) if serde_json::from_slice::<IgnoredAny>(text).is_ok())
 }
 
 impl Comer {

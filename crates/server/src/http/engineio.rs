@@ -23,6 +23,7 @@ use http::{Method, StatusCode, request};
 use super::handshake;
 use super::negotiate::{wants_close, wants_websocket};
 use super::publish::{Sent, read};
+use crate::access::origin_denied;
 use crate::answer::{Answer, Dress, empty, full, problem};
 use crate::app::{self, App, Peer};
 use crate::engineio::{
@@ -106,6 +107,7 @@ pub(super) async fn answer(
         Ok(said @ Said::Closes(..)) => (in_words(Refusal::BadRequest), said),
         Ok(said) => return said,
         Err(No::Refused(refusal)) => (in_words(refusal), Said::Answer(refused(refusal))),
+        Err(No::Denied(refusal)) => (refusal, Said::Answer(refused(Refusal::Forbidden))),
         Err(No::Busy(refusal)) => {
             let said = Said::Answer(busy(&refusal));
             (refusal, said)
@@ -132,6 +134,8 @@ fn in_words(refusal: Refusal) -> Refused {
 enum No {
     /// As the protocol numbers it.
     Refused(Refusal),
+    /// For what the protocol has no number of its own: it is Forbidden there.
+    Denied(Refused),
     /// For now.
     Busy(Refused),
     /// As everything else is.
@@ -148,7 +152,7 @@ impl From<Refused> for No {
     fn from(refusal: Refused) -> Self {
         match refusal.code.retry() {
             true => Self::Busy(refusal),
-            false => Self::Refused(Refusal::Forbidden),
+            false => Self::Denied(refusal),
         }
     }
 }
@@ -162,7 +166,7 @@ async fn serve_request(
 ) -> Result<Said, No> {
     let head = asked.head;
     if asked.foreign {
-        return Err(Refusal::Forbidden.into());
+        return Err(No::Denied(origin_denied()));
     }
     let websocket = wants_websocket(&head.headers);
     let query = Query::parse(head.uri.query().unwrap_or_default())?;

@@ -1,5 +1,6 @@
 //! `POST /c/…`: one message to the channels named (`PROTOCOL.md`, section 3).
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -14,7 +15,7 @@ use fanwire_core::policy::{Subject, Verb};
 use fanwire_proto::native::answer::{Problem, Published};
 use fanwire_proto::native::{args, json};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, request};
 use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
 
@@ -23,8 +24,9 @@ use super::target::{self, Query};
 use crate::answer::{Answer, empty, full, json as json_answer};
 use crate::app::App;
 use crate::clock::connection_id;
-use crate::handlers::{Rejected, Reply, posted};
+use crate::handlers::{Post, Rejected, Reply, posted};
 use crate::rates::Payer;
+use crate::shown::Shown;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -43,12 +45,13 @@ pub(super) enum Sent<'a> {
 /// the body is read.
 pub(super) async fn publish(
     app: &Arc<App>,
-    (subject, payer): (Subject, Payer<'_>),
+    (subject, payer, client): (Subject, Payer<'_>, IpAddr),
     keys: Keys,
     query: Query,
-    headers: &HeaderMap,
+    head: &request::Parts,
     body: Sent<'_>,
 ) -> Result<Answer, Refusal> {
+    let headers = &head.headers;
     let namespace = keys[0].namespace().clone();
     if let Some(other) = keys.iter().find(|key| *key.namespace() != namespace) {
         let sentence = "one message goes to channels of one namespace; publish once for each";
@@ -82,8 +85,9 @@ pub(super) async fn publish(
         .publishes(payer, &namespace, body.len(), app.clock.now())?;
     draft.body = content(kind, body)?;
     if let Some(space) = code {
-        let event = draft.event.as_str().to_owned();
-        return replied(posted(space, connection_id(), &permit, event, draft.body).await);
+        let post = Post::new(Shown::of(head), client);
+        let event = (draft.event.as_str().to_owned(), draft.body);
+        return replied(posted(space, connection_id(), &permit, post, event).await);
     }
     let bytes = draft.body.len();
     let published = app.hub.publish(&permit, draft).await;

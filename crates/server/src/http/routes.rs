@@ -27,7 +27,7 @@ use crate::answer::{Dress, problem};
 use crate::app::{App, Peer, too_many};
 use crate::browser_client;
 use crate::forwarded;
-use crate::handlers::caught;
+use crate::handlers::{Namespaces, caught};
 use crate::limit::Place;
 use crate::shutdown::Stage;
 
@@ -138,6 +138,8 @@ async fn called(
     };
     let mut request = Request::from_parts(head, body);
     request.extensions_mut().insert(client);
+    let namespaces = Namespaces::new(app.spaces.clone());
+    request.extensions_mut().insert(namespaces);
     let calling = async { (routes.0)(request).await };
     let fault = |_| Refusal::new(Code::Internal, "a fault of the server");
     let mut answer = caught(calling).await.map_err(fault)?;

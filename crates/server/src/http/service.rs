@@ -26,7 +26,7 @@ use super::routes::Own;
 use super::target::Query;
 use super::wait::{Seen, Waiting};
 use super::{api, next, paths, routes, target};
-use crate::access::Origin;
+use crate::access::{self, Origin};
 use crate::answer::{Answer, Dress, empty, full, not_allowed, problem, put_off};
 use crate::app::{App, Peer, too_many};
 use crate::browser_client;
@@ -270,7 +270,7 @@ pub(super) async fn route(
     }
     let answer = match (head.uri.path(), &head.method) {
         // Mounted, the page is the application's, and its links would lead elsewhere.
-        ("/", _) if peer.mounted => return Err(not_found()),
+        ("/", _) if peer.mounted => return Err(not_found(app, peer)),
         ("/", &Method::GET) => app.page.answer(),
         ("/healthz", &Method::GET) => full(StatusCode::OK, PLAIN, "ok"),
         ("/readyz", &Method::GET) => ready(app).await?,
@@ -315,7 +315,7 @@ pub(super) async fn route(
         }
         (path, method) => {
             let Some(list) = channels_of(path) else {
-                return Err(not_found());
+                return Err(not_found(app, peer));
             };
             let upgrade = wants_websocket(&head.headers);
             match *method {
@@ -331,11 +331,7 @@ pub(super) async fn route(
                 return over_limit(app, peer, head, dress);
             }
             if origin == Origin::Denied && (method == Method::POST || upgrade) {
-                return Err(Refusal::new(
-                    Code::OriginDenied,
-                    "this page's origin may not do that; start the server with \
-                     --allow-origin ORIGIN",
-                ));
+                return Err(access::origin_denied());
             }
             if upgrade && took > app.config.ws.handshake {
                 let sentence = "the handshake came too slowly; send it at once";
@@ -376,18 +372,21 @@ pub(super) async fn route(
                 let sentence = "a message is the body of its request";
                 return Err(Refusal::new(Code::BadRequest, sentence));
             };
-            let who = (subject, payer);
-            publish::publish(app, who, keys, query, &head.headers, body).await?
+            let who = (subject, payer, client);
+            publish::publish(app, who, keys, query, head, body).await?
         }
     };
     Ok(Reply::Answer(answer))
 }
 
-fn not_found() -> Refusal {
-    Refusal::new(
-        Code::NotFound,
-        "there is /c/CHANNEL, /api/…, /healthz and the page at /",
-    )
+fn not_found(app: &App, peer: &Peer) -> Refusal {
+    let socketio = &app.config.socketio.path;
+    let page = match peer.mounted {
+        true => "",
+        false => " and the page at /",
+    };
+    let sentence = format!("there is /c/CHANNEL, {socketio}, /api/…, /healthz{page}");
+    Refusal::new(Code::NotFound, sentence)
 }
 
 /// What is served on the addresses of operators.

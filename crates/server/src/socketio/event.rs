@@ -45,12 +45,15 @@ impl Conversation {
         let now = self.app.clock.now();
         let rates = &self.app.rates;
         let paid = rates.publishes(payer, &joined.namespace, args.size(), now);
-        paid.inspect_err(|refusal| {
-            let Some(engine) = self.engine() else { return };
-            let who = engine.handshake.who.within(&joined.written);
-            let told = who.tell_frame(refusal);
-            self.app.metrics.refuses(refusal.code, told);
-        })
+        paid.inspect_err(|refusal| self.refuses(joined, refusal))
+    }
+
+    /// An event was refused: not by code, by what the server goes by.
+    fn refuses(&self, joined: &Joined, refusal: &Refusal) {
+        let Some(engine) = self.engine() else { return };
+        let who = engine.handshake.who.within(&joined.written);
+        let told = who.tell_frame(refusal);
+        self.app.metrics.refuses(refusal.code, told);
     }
 
     async fn handled(&self, member: &Member, name: &str, args: Args) -> Reply {
@@ -69,7 +72,10 @@ impl Conversation {
         match self.published(&member.joined, name, args).await {
             Ok(Appended::Kept { id, .. }) => ok(Some(id.to_string())),
             Ok(Appended::Volatile) => ok(None),
-            Err(refusal) => Reply::Rejected(refusal.into()),
+            Err(refusal) => {
+                self.refuses(&member.joined, &refusal);
+                Reply::Rejected(refusal.into())
+            }
         }
     }
 
@@ -91,8 +97,9 @@ impl Conversation {
         };
         let keys = Keys::from_iter([key.clone()]);
         let now = self.app.clock.now();
-        self.app.rates.listens(payer, &keys, false, now)?;
-        self.app.door.ask(&joined.subject, Verb::Subscribe, &key)?;
+        let rates = self.app.rates.listens(payer, &keys, false, now);
+        let may = rates.and_then(|()| self.app.door.ask(&joined.subject, Verb::Subscribe, &key));
+        may.inspect_err(|refusal| self.refuses(joined, refusal))?;
         member.socket.join(&room)?;
         let mut asked = joined.asked.lock();
         if !asked.contains(&name) {
