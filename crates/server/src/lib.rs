@@ -10,6 +10,26 @@
 //! # Ok(()) }
 //! ```
 //!
+//! | what you want | where it is |
+//! |---|---|
+//! | a server of its own, from a configuration | [`Server::new`], [`Config`], [`Server::start`] |
+//! | Fanwire within an axum app that you have | [`Server::mount`] |
+//! | routes of yours beside it, on the same port | [`Server::routes`] |
+//! | code for what clients send, by any transport | [`Application`], [`Handlers`], [`Handler`] |
+//! | what a handler may ask for, and return | [`Extract`], [`IntoReply`] |
+//! | to let clients in, by a token of your own, too | [`Handlers::on_connect`], [`Auth`] |
+//! | something before, behind or instead of all handlers | [`Handlers::around`] |
+//! | to send: to one, to rooms, to all, with acknowledgements | [`Socket`], [`Io`], [`Emit`] |
+//! | to send from anywhere else | [`Running::io`]; from routes, [`Namespaces`] |
+//! | what was said before | [`Io::history`] |
+//! | event streams and long polls of your own | [`sse`], [`Changes`] |
+//! | to know who was turned away, and why | [`Server::on_refused`] |
+//! | to stop in order | [`Running::shutdown`] |
+//!
+//! The programs in `crates/server/examples` show most of it on one screen each.
+//!
+//! # The crate's own parts
+//!
 //! Read in this order: [`config`] says what can be set, `assemble` puts a
 //! server together, `accept` takes connections in, `tls` secures them, `http` answers their
 //! requests, `transport` serves those whose sockets left HTTP, `dialect` writes
