@@ -5,8 +5,9 @@
 //! all. Nothing is added and nothing is read: the page's files are frames like any others.
 //!
 //! It is a channel of Fanwire's, `/c/wall:all`, at a path of its own. Who reads too slowly
-//! is served from what is kept, as long as it is kept; who falls further behind is closed with 3010 and knows that something
-//! is missing. Who is silent is pinged, and cut where no answer comes.
+//! is served from what is kept, as long as it is kept; who falls further behind is closed
+//! with 3010 and knows that something is missing. Who is silent is pinged, and cut where no
+//! answer comes.
 
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ pub(crate) const DEMO: Demo = Demo {
     title: "WebSocket",
     shows: "What one sends, all receive: text and files of up to 16 MB, in one frame each. No \
             protocol on top, no library in the page.",
-    by: "ws://localhost:3000 · ws://localhost:8080",
+    by: "WebSocket at /",
     body: include_str!("assets/web-socket.html"),
     script: include_str!("assets/web-socket.js"),
     source: &[("web_socket.rs", include_str!("web_socket.rs"))],

@@ -46,6 +46,34 @@ export default {
     equal((await people(ann)).includes('Bob'), false, 'that Bob is still shown');
   },
 
+  'whose name was taken while away is asked for another': async ({ open }) => {
+    const [one, two] = [await open('/demo/chat'), await open('/demo/chat')];
+    await join(one, 'Eve');
+    // As a browser does that keeps the page for the way back.
+    await one.evaluate(() => dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true })));
+    await join(two, 'Eve');
+    await one.evaluate(() => dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true })));
+    await one.locator('.said[data-state=bad]').getByText('somebody has that name already').waitFor();
+    equal(await one.inputValue('#join input'), 'Eve', 'what is to be changed');
+    await join(one, 'Eve the first');
+    await told(two, 'Eve the first is here');
+  },
+
+  'who has scrolled up is left there': async ({ open }) => {
+    const page = await open('/demo/chat');
+    const other = await open('/demo/chat');
+    await join(page, 'Reader');
+    await join(other, 'Writer');
+    for (const n of [1, 2]) {
+      await say(other, 'word '.repeat(700) + n);
+      await page.waitForFunction((all) => document.querySelectorAll('#messages b').length >= all, n);
+    }
+    await page.locator('#messages').evaluate((list) => { list.scrollTop = 5; });
+    await say(other, 'unseen');
+    await line(page, 'Writer unseen');
+    equal(await page.locator('#messages').evaluate((list) => list.scrollTop), 5, 'where it stands');
+  },
+
   'a name that is taken is refused with a sentence': async ({ open }) => {
     const [one, two] = [await open('/demo/chat'), await open('/demo/chat')];
     await join(one, 'Cäcilie');

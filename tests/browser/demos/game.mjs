@@ -133,6 +133,16 @@ export default {
     check(one - two <= 25, `it is ${one - two} ticks behind what the other showed before`);
   },
 
+  'where the system has colours of its own the arena is seen': async ({ open }) => {
+    const page = await open('/demo/game', { forcedColors: 'active' });
+    await page.waitForFunction(() => {
+      const canvas = document.querySelector('#arena');
+      const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+      const colours = new Set(new Uint32Array(data.buffer));
+      return window.game?.sparks > 0 && colours.size > 20;
+    });
+  },
+
   'on a telephone a finger steers': async ({ open, shot }) => {
     const page = await open('/demo/game', { viewport: { width: 390, height: 800 }, hasTouch: true, isMobile: true });
     await play(page, 'Thumb');

@@ -36,7 +36,7 @@ export default {
   'on every page all that is loaded comes from here, and nothing is wider than a telephone': async ({ open, url }) => {
     const index = await open('/');
     for (const path of ['/', ...(await demos(index))]) {
-      const page = await open(path, { viewport: { width: 360, height: 740 } });
+      const page = await open(path, { viewport: { width: 320, height: 640 } });
       await page.waitForLoadState('load');
       const elsewhere = await page.evaluate((origin) => performance.getEntriesByType('resource')
         .map((entry) => entry.name).filter((name) => !name.startsWith(origin) && !name.startsWith('data:')), url);

@@ -38,6 +38,7 @@ export default {
     const page = await open('/demo/one-order');
     await listening(page);
     for (const way of WAYS) await page.click(`[data-way="${way}"] .cut`);
+    await page.locator('#verdict[data-state=waiting]').getByText('of 4 not connected').waitFor();
     await page.click('#burst');
     equal(await heard(page, 100), Array(4).fill('100'), 'heard, each once');
     await page.waitForFunction(() => document.querySelectorAll('.way .state[data-state=live]').length === 4);

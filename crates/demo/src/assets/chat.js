@@ -12,7 +12,9 @@ let to = '';
 /** Asks the server; throws with its words where it refuses. */
 async function ask(event, ...args) {
   if (!socket.connected) throw new Error('not connected; it comes back by itself');
-  const answer = await socket.timeout(5000).emitWithAck(event, ...args);
+  const answer = await socket.timeout(5000).emitWithAck(event, ...args).catch(() => {
+    throw new Error('no answer for 5 seconds; it may arrive yet');
+  });
   if (answer?.code) throw Object.assign(new Error(answer.message), { code: answer.code });
   return answer;
 }
@@ -31,13 +33,31 @@ async function attempt(work) {
 
 /** Comes in, or is still in after the connection was lost. */
 async function register(name) {
-  const names = await ask('register', name);
+  const names = await ask('register', name).catch((error) => {
+    // Somebody else has the name by now: another is asked for.
+    if (me && error.code) leave();
+    throw error;
+  });
   me = name;
   here.clear();
   names.forEach((one) => here.add(one));
   join.hidden = true;
   say.hidden = false;
+  if (to && !here.has(to)) choose('');
   showPeople();
+}
+
+function leave() {
+  choose('');
+  join.username.value = me;
+  me = '';
+  here.clear();
+  people.replaceChildren();
+  $('#count').textContent = '';
+  $('#hint').textContent = 'You see it when you have joined.';
+  say.hidden = true;
+  join.hidden = false;
+  join.username.focus();
 }
 
 function showPeople() {
@@ -61,13 +81,15 @@ function choose(name) {
   say.text.focus();
 }
 
-/** A line with somebody's name in front. */
+/** A line with somebody's name in front; one's own is always seen. */
 function talk(name, text, kind, at) {
-  const item = line(messages, '', kind);
+  const item = line(messages, element('span', {}, element('b', {}, name), ' ', element('bdi', {}, text)), kind);
   if (at) $('time', item).textContent = new Date(at).toLocaleTimeString([], { hour12: false });
-  $('p', item).append(element('b', {}, name), ' ', text);
-  messages.scrollTop = messages.scrollHeight;
+  if (kind.includes('own')) messages.scrollTop = messages.scrollHeight;
 }
+
+/** A line about somebody. What reads from the right turns nothing around it. */
+const about = (name, words) => line(messages, element('span', {}, element('bdi', {}, name), words), 'aside');
 
 function showWriting() {
   const names = [...writing.keys()];
@@ -95,14 +117,14 @@ socket.on('connect_error', () => state(how, 'waiting', 'no connection; trying ag
 socket.on('user-joined', ({ username, totalUsers }) => {
   here.add(username);
   showPeople();
-  line(messages, `${username} is here; ${totalUsers} now`, 'aside');
+  about(username, ` is here; ${totalUsers} now`);
 });
 socket.on('user-left', ({ username, totalUsers }) => {
   here.delete(username);
   stops(username);
   if (to === username) choose('');
   showPeople();
-  line(messages, `${username} has left; ${totalUsers} now`, 'aside');
+  about(username, ` has left; ${totalUsers} now`);
 });
 socket.on('chat-message', ({ username, message, timestamp }) => {
   stops(username);
@@ -129,7 +151,7 @@ say.addEventListener('submit', async (event) => {
   if (!text.trim()) return;
   const sent = await attempt(async () => {
     if (!to) return ask('chat-message', text);
-    const [name] = [to];
+    const name = to;
     await ask('private-message', { to: name, message: text });
     talk(`to ${name} alone:`, text, 'private own');
   });

@@ -10,12 +10,12 @@ export function element(name, properties = {}, ...children) {
   return made;
 }
 
-/** Adds a line to a list (`<ol class="log">`) with the time in front, keeps the last 200
- *  and the end in view, unless its reader has scrolled up. */
-export function line(list, text, kind = '') {
+/** Adds a line to a list (`<ol class="log">`), text or elements, with the time in front; keeps
+ *  the last 200, and the end in view unless its reader has scrolled up. */
+export function line(list, what, kind = '') {
   const follows = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
   const time = element('time', {}, new Date().toLocaleTimeString([], { hour12: false }));
-  const item = element('li', { className: kind }, time, element('p', {}, text));
+  const item = element('li', { className: kind }, time, element('p', {}, what));
   list.append(item);
   while (list.children.length > 200) list.firstElementChild.remove();
   if (follows) list.scrollTop = list.scrollHeight;
@@ -23,15 +23,18 @@ export function line(list, text, kind = '') {
 }
 
 /** Says how a connection is (`<output class="state">`): `live`, `waiting`, `bad` or
- *  nothing, and a few words. */
+ *  nothing, and a few words. What has not changed is not read out again. */
 export function state(output, how, words) {
   output.dataset.state = how;
-  output.textContent = words;
+  if (output.textContent !== words) output.textContent = words;
 }
 
 /** Asks; throws with the server's words where it refuses. */
 export async function ask(url, options = {}) {
-  const answer = await fetch(url, options);
+  const answer = await fetch(url, options).catch((error) => {
+    // Each browser has its own words for it.
+    throw error.name === 'TypeError' ? new Error('the server is out of reach') : error;
+  });
   if (answer.ok) return answer;
   const text = await answer.text();
   let said = text;
@@ -46,6 +49,14 @@ export const post = (url, body) => ask(url, {
 
 /** Waits. */
 export const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+
+/** Waits before another attempt, but no longer than until the network is back. */
+export async function rest(ms) {
+  const over = new AbortController();
+  const back = new Promise((online) => addEventListener('online', online, { signal: over.signal }));
+  await Promise.race([sleep(ms), back]);
+  over.abort();
+}
 
 const themes = ['system', 'light', 'dark'];
 const toggle = $('button.theme');

@@ -6,18 +6,32 @@ import { Chart } from '/assets/chart.js';
 
 const source = new EventSource('/dashboard/events');
 const how = $('.state');
-source.addEventListener('open', () => {
-  state(how, 'live', 'live');
+let heard = 0;
+function live() {
+  heard = performance.now();
   document.body.classList.remove('lost');
-});
-source.addEventListener('error', () => {
-  // What is shown may no longer be true, and looks so.
+  state(how, 'live', 'live');
+}
+/** What is shown may no longer be true, and looks so. */
+function lost(kind, words) {
   document.body.classList.add('lost');
-  const gone = source.readyState === EventSource.CLOSED;
-  state(how, gone ? 'bad' : 'waiting', gone ? 'refused' : 'lost; the browser connects again');
+  state(how, kind, words);
+}
+source.addEventListener('open', live);
+source.addEventListener('error', () => {
+  if (source.readyState === EventSource.CLOSED) lost('bad', 'refused');
+  else lost('waiting', 'lost; the browser connects again');
 });
+// Figures come every second. A network that is away says nothing, not even that.
+setInterval(() => {
+  const silent = performance.now() - heard > 5000;
+  if (silent && source.readyState === EventSource.OPEN) lost('waiting', 'nothing comes; is the network away?');
+}, 1000);
 const clock = (timestamp) => new Date(timestamp).toLocaleTimeString([], { hour12: false });
-const hear = (name, f) => source.addEventListener(name, (event) => f(JSON.parse(event.data)));
+const hear = (name, f) => source.addEventListener(name, (event) => {
+  live();
+  f(JSON.parse(event.data));
+});
 
 // ---- The server's figures
 

@@ -17,7 +17,11 @@ class Browser {
     this.source = new EventSource(this.url);
     state(this.how, 'waiting', 'connecting');
     this.source.onopen = () => state(this.how, 'live', 'open');
-    this.source.onerror = () => state(this.how, 'waiting', 'broken; the browser comes back by itself');
+    this.source.onerror = () => {
+      // An answer that is no stream ends it: then the browser gives up.
+      const over = this.source.readyState === EventSource.CLOSED;
+      state(this.how, over ? 'bad' : 'waiting', over ? 'refused' : 'broken; the browser comes back by itself');
+    };
     for (const type of this.types) {
       this.source.addEventListener(type, (event) => line(this.log, wire(event, this.types.length > 1)));
     }
@@ -46,10 +50,11 @@ class ByHand {
     this.cut = cut;
     try {
       if (wait) {
+        this.breaker.disabled = true;
         state(this.how, 'waiting', `broken; back in ${wait / 1000} s`);
         await sleep(wait);
         if (cut.signal.aborted) return;
-        line(this.log, `GET with Last-Event-ID: ${this.last}`, 'own');
+        line(this.log, this.last ? `GET with Last-Event-ID: ${this.last}` : 'GET', 'own');
       }
       await this.read(cut.signal);
       if (!cut.signal.aborted) this.start(3000);
@@ -84,7 +89,6 @@ class ByHand {
 
   break() {
     this.cut.abort();
-    this.breaker.disabled = true;
     $('#breaks').textContent = Number($('#breaks').textContent) + 1;
     line(this.log, 'the connection is cut', 'notice');
     this.start(3000);

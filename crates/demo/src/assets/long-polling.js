@@ -1,4 +1,4 @@
-import { $, ask, line, post, sleep, state } from '/assets/common.js';
+import { $, ask, line, post, rest, state } from '/assets/common.js';
 
 const [messages, wire, how] = [$('#messages'), $('#wire'), $('.state')];
 const said = $('.said');
@@ -9,8 +9,9 @@ async function listen() {
   for (let failures = 0; ;) {
     const begun = performance.now();
     try {
-      state(how, 'live', `waiting behind message ${lastId}`);
-      const answer = await ask(`/messages?lastId=${lastId}`);
+      state(how, 'live', `waiting for what follows message ${lastId}`);
+      // One that is not answered in time was lost.
+      const answer = await ask(`/messages?lastId=${lastId}`, { signal: AbortSignal.timeout(40_000) });
       const { messages: brought } = await answer.json();
       for (const message of brought) {
         line(messages, message.text ?? message.message);
@@ -23,7 +24,7 @@ async function listen() {
       failures += 1;
       const wait = Math.random() * Math.min(30_000, 500 * 2 ** failures);
       state(how, 'waiting', `${error.message}; again in ${(wait / 1000).toFixed(1)} s`);
-      await sleep(wait);
+      await rest(wait);
     }
   }
 }

@@ -25,7 +25,7 @@ class Way {
     $('.how', section).textContent = how;
     section.dataset.way = title;
     $('.cut', section).addEventListener('click', () => this.cut());
-    $('.cut', section).setAttribute('aria-label', `Cut ${title} for 4 seconds`);
+    $('.cut', section).setAttribute('aria-label', `Cut for 4 s: ${title}`);
     this.list = $('.log', section);
     this.state = $('.state', section);
     this.count = $('.count', section);
@@ -185,18 +185,20 @@ function judge() {
   const most = Math.max(...lists.map((ids) => ids.length));
   const behind = ways.filter((way, at) => lists[at].length < most).length;
   const longest = lists.find((ids) => ids.length === most);
+  const lost = ways.filter((way) => way.since === null).length;
   const agrees = lists.every((ids) => ids.every((id, at) => id === longest[at]));
   const verdict = $('#verdict');
   verdict.dataset.count = most;
   if (!agrees) state(verdict, 'bad', 'they differ');
-  else if (ways.some((way) => way.away)) state(verdict, 'waiting', 'one is away; what it misses is kept for it');
-  else if (behind > 0) state(verdict, 'waiting', `${behind} of 4 are catching up`);
+  else if (lost > 0) state(verdict, 'waiting', `${lost} of 4 not connected; what they miss is kept`);
+  else if (behind > 0) state(verdict, 'waiting', `${behind} of 4 catching up`);
   else if (most === 0) state(verdict, 'live', 'all four listen');
-  else state(verdict, 'live', `all four heard the same ${most}, in the same order, each once`);
+  else state(verdict, 'live', `all four heard the same ${most === 1 ? 'message' : `${most} messages`}, in the same order, each once`);
 }
 
 async function publish(text) {
-  const mark = crypto.randomUUID();
+  // Not `crypto.randomUUID()`: a telephone that looks in has no secure context.
+  const mark = `${Date.now()}-${Math.random()}`;
   sent.set(mark, performance.now());
   if (sent.size > 1000) sent.delete(sent.keys().next().value);
   await ask(CHANNEL, {

@@ -1,4 +1,4 @@
-import { $, ask, element, sleep, state } from '/assets/common.js';
+import { $, ask, element, rest, state } from '/assets/common.js';
 import { Spark } from '/assets/chart.js';
 
 const [how, pause, table] = [$('.state'), $('#pause'), $('#stocks tbody')];
@@ -138,7 +138,7 @@ async function listen() {
       failures += 1;
       const wait = Math.random() * Math.min(30_000, 500 * 2 ** failures);
       state(how, 'waiting', `${error.message}; again in ${(wait / 1000).toFixed(1)} s`);
-      await sleep(wait);
+      await rest(wait);
     }
   }
 }

@@ -1,4 +1,4 @@
-import { $, element, line, sleep, state } from '/assets/common.js';
+import { $, element, line, rest, sleep, state } from '/assets/common.js';
 
 /** Bytes of the largest frame that the server takes, and of what stands in front of a file. */
 const LARGEST = 16 * 2 ** 20;
@@ -22,6 +22,7 @@ async function connect(failures = 0, after = '') {
   socket.onopen = () => {
     failures = 0;
     state(how, 'live', 'open');
+    state(said, '', '');
   };
   socket.onmessage = ({ data }) => (typeof data === 'string' ? line(messages, data) : receive(data));
   const { code, reason } = await new Promise((closed) => { socket.onclose = closed; });
@@ -30,7 +31,7 @@ async function connect(failures = 0, after = '') {
   // Who read too slowly is told from where there is something again.
   const missed = code === 3010;
   if (missed) line(messages, 'This page read too slowly: something is missing here.', 'bad');
-  await sleep(wait);
+  await rest(wait);
   connect(failures + 1, missed ? `?after=${encodeURIComponent(reason)}` : '');
 }
 

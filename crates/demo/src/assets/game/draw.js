@@ -69,6 +69,8 @@ class Picture {
   /** The page's colours. */
   read() {
     const probe = document.createElement('i');
+    // These, where the system has colours of its own, too: all would be the same else.
+    probe.style.forcedColorAdjust = 'none';
     document.body.append(probe);
     const read = (name) => {
       probe.style.color = `var(${name})`;

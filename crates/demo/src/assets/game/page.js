@@ -1,6 +1,6 @@
 // The page: the connection, the hands, the board.
 
-import { $, element, sleep, state as show } from '/assets/common.js';
+import { $, element, rest, state as show } from '/assets/common.js';
 
 const canvas = $('#arena');
 const form = $('#play');
@@ -13,7 +13,7 @@ let socket = null;
 let you = null;
 let name = null;
 const hands = { aim: null, boost: false, sent: '', at: 0, out: false, pointer: null, keys: new Set(), finger: null };
-const figures = { bytes: 0, ticks: 0, since: performance.now(), ping: null, asked: new Map(), number: 0 };
+const figures = { bytes: 0, ticks: 0, since: performance.now(), ping: null, asked: new Map(), number: 0, silent: 0 };
 
 const nameOf = (number) => playback.state?.comets.get(number)?.name ?? 'someone';
 
@@ -76,7 +76,7 @@ async function connect() {
     failures += 1;
     const wait = Math.random() * Math.min(15_000, 400 * 2 ** failures);
     show($('.state'), 'waiting', `${why}; again in ${(wait / 1000).toFixed(1)} s`);
-    await sleep(wait);
+    await rest(wait);
   }
 }
 
@@ -324,6 +324,11 @@ setInterval(() => {
   const now = performance.now();
   const seconds = (now - figures.since) / 1000;
   const live = socket?.readyState === WebSocket.OPEN;
+  // Ticks never pause: without any the network is away, and a socket is slow to notice.
+  figures.silent = live && playback.state && figures.ticks === 0 ? figures.silent + 1 : 0;
+  if (figures.silent > 0) show($('.state'), 'waiting', 'nothing comes; is the network away?');
+  else if (live && playback.state) show($('.state'), 'live', 'connected');
+  if (figures.silent === 5) socket.close();
   $('#ping').textContent = live && figures.ping !== null ? `${figures.ping.toFixed(figures.ping < 10 ? 1 : 0)} ms` : '–';
   $('#rate').textContent = live ? `${(figures.bytes / seconds / 1000).toFixed(1)} kB/s` : '–';
   $('#ticks').textContent = live ? `${(figures.ticks / seconds).toFixed(0)} a second` : '–';
