@@ -53,11 +53,11 @@ export default {
     const [one, two] = [await open('/demo/game'), await open('/demo/game')];
     await play(one, 'Gatherer');
     await play(two, 'Onlooker');
-    // It circles where it is: there are sparks everywhere.
+    // In a spiral that widens: on one circle there may be too few sparks.
     const keys = ['ArrowUp', 'ArrowRight', 'ArrowDown', 'ArrowLeft'];
     for (let turn = 0; ((await comet(one, 'Gatherer'))?.score ?? 0) < 2; turn += 1) {
       check(turn < 200, 'nothing was gathered');
-      await one.keyboard.press(keys[Math.floor(turn / 4) % 4]);
+      await one.keyboard.press(keys[Math.floor(Math.sqrt(turn)) % 4]);
       await one.waitForTimeout(100);
     }
     await two.waitForFunction(() => Number(document.querySelector('#board tr[data-name="Gatherer"]')?.dataset.score) > 0);
