@@ -16,7 +16,8 @@ pub struct History {
     pub messages: Vec<Arc<Stored>>,
     /// Everything after it is still to come.
     pub cursor: Cursor,
-    /// False where some are gone that were owed after the cursor asked about.
+    /// False where some are gone that were owed after the cursor asked about. Where
+    /// none was asked about, nothing is owed.
     pub is_complete: bool,
 }
 
@@ -53,7 +54,10 @@ impl Hub {
         after: Option<Cursor>,
         most: usize,
     ) -> Result<History, Unavailable> {
-        let (lineage, upto) = (self.lineage(), self.applied());
+        let (lineage, upto) = {
+            let feed = self.feed.lock();
+            (feed.lineage.clone(), feed.applied)
+        };
         let none = |cursor, is_complete| History {
             messages: Vec::new(),
             cursor,
@@ -107,7 +111,8 @@ impl Hub {
             }
         }
         Ok(History {
-            is_complete: known && whole,
+            // The last ones of one channel may lie behind what another has lost.
+            is_complete: known && (whole || resolved.is_none()),
             messages,
             cursor: lineage.cursor(at),
         })

@@ -22,7 +22,7 @@ use fanwire_core::message::Keys;
 use fanwire_core::namespace::{Namespaces, Rules};
 use fanwire_core::policy::{Door, Subject, Verb};
 
-struct Still;
+pub(crate) struct Still;
 
 impl Clock for Still {
     fn now(&self) -> Instant {
@@ -43,7 +43,7 @@ impl Runtime for Still {
 }
 
 /// No time is ever enough.
-struct Hasty;
+pub(crate) struct Hasty;
 
 impl Runtime for Hasty {
     fn spawn(&self, _: Task) {}
@@ -53,7 +53,7 @@ impl Runtime for Hasty {
     }
 }
 
-struct Words;
+pub(crate) struct Words;
 
 impl Encoder for Words {
     fn message(&self, _: Delivery<'_>) -> Bytes {

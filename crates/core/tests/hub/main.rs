@@ -3,6 +3,7 @@
 //! `FANWIRE_UPDATE_SCRIPTS=1` and read the diff before you believe it.
 #![allow(clippy::unwrap_used)]
 
+mod history;
 mod late;
 mod look;
 mod script;
