@@ -168,6 +168,7 @@ impl Node {
             start,
             since: Default::default(),
             form: FormId(0),
+            greeting: Duration::ZERO,
             preface: Bytes::new(),
             kind: Kind::Stream,
             conn: SocketId::new("c"),

@@ -34,6 +34,8 @@ pub const NAMES: &[&str] = &[
     "late-join-leaks-interest",
     // A resume forgets where its keys were joined.
     "resume-forgets-since",
+    // What comes while a stream is greeted is not given to it afterwards.
+    "greeting-skips-messages",
     // A node that stops passes over streams that are catching up.
     "drain-skips-behind",
 ];

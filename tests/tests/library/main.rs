@@ -6,6 +6,7 @@ mod around;
 mod events;
 mod examples;
 mod extractors;
+mod greeting;
 mod heads;
 mod history;
 mod mounted;

@@ -75,6 +75,12 @@ pub struct Attach {
     pub conn: SocketId,
     /// Where the bytes go.
     pub writer: Box<dyn Writer>,
+    /// How long at most messages wait behind the opening for what the connection's own
+    /// side says first, up to [`Subscriber::greeted`](super::Subscriber::greeted). Until
+    /// then it is behind: nothing is gathered for it, what is volatile is not for it,
+    /// and it waits no longer than the node's recent messages reach back to where it
+    /// began. Replies wait for the opening. Zero: nothing waits. For streams alone.
+    pub greeting: Duration,
     /// Signs of life; none for polls.
     pub heartbeat: Option<Heartbeat>,
     /// In which shard: that of another subscriber, whose writer shares this one's

@@ -47,6 +47,12 @@ impl Subscriber {
         self.command(Command::Emit(unit));
     }
 
+    /// All is sent that was to come before the first message: from here on messages do.
+    /// See [`Attach::greeting`](super::Attach::greeting).
+    pub fn greeted(&self) {
+        self.command(Command::Greeted);
+    }
+
     /// Sends an answer to a ping. While the peer does not read, only the latest
     /// is kept.
     pub fn pong(&self, unit: Bytes) {

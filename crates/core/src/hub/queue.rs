@@ -97,6 +97,8 @@ pub(super) enum Command {
     Send(Bytes),
     /// A reply that says how far the subscriber has been served.
     Emit(Emit),
+    /// What was to come before the first message is sent.
+    Greeted,
     /// It gives up these keys.
     Leave(Keys),
     /// An answer to a ping; only the latest is kept.

@@ -57,6 +57,17 @@ impl Ring {
         self.complete_after = through;
     }
 
+    /// True where a stream that stands at `after` had better read on: more than `most`
+    /// messages came since, half of what the ring can hold, or more than it has.
+    pub(super) fn is_far(&self, after: Seq, most: usize) -> bool {
+        if after < self.complete_after {
+            return true;
+        }
+        let later = self.entries.partition_point(|stored| stored.seq() <= after);
+        let count = self.entries.len() - later;
+        count > most || 2 * self.bytes > self.limit && 2 * count > self.entries.len()
+    }
+
     /// The messages after `after` up to `upto`, or none where some of them may
     /// have left the ring.
     pub(super) fn range(

@@ -190,6 +190,7 @@ impl World {
             start,
             since: Default::default(),
             form: FormId(0),
+            greeting: Duration::ZERO,
             preface: Bytes::new(),
             kind: Kind::Stream,
             conn: SocketId::new("c"),

@@ -126,6 +126,7 @@ impl World {
             start: Start::Latest,
             since: Default::default(),
             form: FormId(0),
+            greeting: Duration::ZERO,
             preface: Bytes::new(),
             kind: Kind::Stream,
             conn: SocketId::new(conn),

@@ -93,6 +93,7 @@ impl Player {
                 None => drop(self.world().clients.remove(words[0])),
             },
             "send" => self.world().send(words[0], words[1]),
+            "greeted" => self.world().subscriber(words[0]).greeted(),
             "end" => {
                 let end = End::Close(3000, "bye".to_owned());
                 self.world().subscriber(words[0]).end(end);
@@ -195,7 +196,7 @@ impl Player {
     }
 
     /// attach NAME CHANNELS [START] [once=MS] [limit=N] [room=N] [pull] [nogaps] [beat=MS,MS]
-    /// [user=NAME] [expires=MS] [waits] [given] [since=CURSOR,CURSOR] [beside=NAME]
+    /// [greets=MS] [user=NAME] [expires=MS] [waits] [given] [since=CURSOR,CURSOR] [beside=NAME]
     fn attach(&mut self, words: &[&str], trace: &mut String) {
         let mut coming = Coming {
             name: words[0],
@@ -209,6 +210,7 @@ impl Player {
             start: Start::Latest,
             kind: Kind::Stream,
             heartbeat: None,
+            greeting: Duration::ZERO,
             user: None,
             expires: None,
         };
@@ -226,6 +228,9 @@ impl Player {
                 ("user", name) => coming.user = Some(name),
                 ("expires", ms) => {
                     coming.expires = Some(Duration::from_millis(number(ms) as u64));
+                }
+                ("greets", ms) => {
+                    coming.greeting = Duration::from_millis(number(ms) as u64);
                 }
                 ("nogaps", _) => coming.form = 1,
                 ("waits", _) => coming.form = 2,

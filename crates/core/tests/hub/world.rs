@@ -232,6 +232,8 @@ pub(crate) struct Coming<'a> {
     pub(crate) start: fanwire_core::hub::Start,
     pub(crate) kind: fanwire_core::hub::Kind,
     pub(crate) heartbeat: Option<fanwire_core::hub::Heartbeat>,
+    /// How long messages wait for what is said first.
+    pub(crate) greeting: Duration,
     /// Bearer of a token; nobody in particular without.
     pub(crate) user: Option<&'a str>,
     /// How long that token is still valid.
@@ -361,6 +363,7 @@ impl World {
             start: coming.start,
             since: coming.since.into_iter().collect(),
             form: FormId(coming.form),
+            greeting: coming.greeting,
             preface: Bytes::new(),
             kind: coming.kind,
             conn: SocketId::new(coming.name),

@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 
 use crate::cx::{Cx, Verdict, anonymous};
 use crate::events::{At, Event, From, Rx, Sub};
+use crate::greet::Greets;
 use crate::peer::{Pull, Shared, Socket, pipe};
 use crate::plan::key;
 use crate::wire::{Parser, Unit, cursor, kind, seen};
@@ -58,16 +59,18 @@ pub struct Link {
     came_closed: Option<u64>,
     opened: bool,
     /// It did not read for a while, or flooded: it may be let go for that.
-    slow: bool,
+    pub slow: bool,
     /// When it last read, whether or not there was anything.
     last_read: Instant,
     poisoned: bool,
-    sent: u64,
+    pub sent: u64,
     /// Writes that blocked, and that were taken in part, in the whole run.
     seen: Arc<Mutex<(u64, u64)>>,
-    replied: u64,
+    pub replied: u64,
     ended: bool,
     told: usize,
+    /// What it says first, where messages wait for that.
+    pub greets: Option<Greets>,
     /// It heard `$ready`, and `$drain`.
     ready: bool,
     warned: bool,
@@ -148,6 +151,7 @@ impl Client {
             0..=2 => self.cut(cx),
             3 => self.toggle_stall(cx),
             4 => self.speak(cx),
+            10..=19 => self.greet(cx),
             5 if cx.rng.percent(10) => self.poison(cx),
             6..=9 => self.move_about(cx),
             _ if self.stalled => Ok(()),
@@ -323,6 +327,7 @@ impl Client {
         } else {
             Kind::Stream
         };
+        let (greeting, greets) = Greets::drawn(self.once, cx);
         let pipe = pipe(self.room, &cx.time, cx.rng.fork());
         let writer: Box<dyn Writer> = if self.pull {
             Box::new(Pull(pipe.clone()))
@@ -360,6 +365,7 @@ impl Client {
             start,
             since: places,
             form: FormId(self.form),
+            greeting,
             preface: Bytes::from_static(b"P\n"),
             kind,
             conn: SocketId::new(&conn),
@@ -400,6 +406,7 @@ impl Client {
             replied: 0,
             ended: false,
             told: 0,
+            greets,
             ready: false,
             warned: false,
         });
@@ -437,6 +444,7 @@ impl Client {
                     ensure(!link.ended, "a unit after the last words")?;
                     cx.book.count(kind(&rx));
                     link.permitted(cx, &rx)?;
+                    link.greeted(cx, &rx)?;
                     link.note(&rx, self.once)?;
                     link.ready |= matches!(rx, Rx::Ready(_));
                     self.cursor = seen(&rx).or(self.cursor.take());
@@ -510,6 +518,7 @@ impl Client {
         if self.stalled {
             return Ok(());
         }
+        self.greet(cx)?;
         self.read(cx, usize::MAX)?;
         if cx.draining && !self.once {
             return Ok(());
@@ -584,6 +593,6 @@ impl Link {
     }
 }
 
-fn ensure(holds: bool, why: &str) -> Verdict {
+pub fn ensure(holds: bool, why: &str) -> Verdict {
     if holds { Ok(()) } else { Err(why.to_owned()) }
 }

@@ -30,6 +30,8 @@ pub const ALWAYS: &[&str] = &[
     "ended silent",
     "ended slow",
     "exclusion",
+    "greeting in time",
+    "greeting late",
     "idempotency_full",
     "idempotency_mismatch",
     "joined",

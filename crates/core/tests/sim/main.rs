@@ -13,6 +13,7 @@ mod events;
 mod exec;
 mod faults;
 mod gaps;
+mod greet;
 mod members;
 mod opening;
 mod oracle;

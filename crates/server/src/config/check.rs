@@ -17,7 +17,8 @@ const MAX_LEEWAY: Duration = Duration::from_secs(30);
 /// Sizes and numbers for which 0 is a choice.
 const ZERO_IS_FINE: [&str; 2] = ["limits.shards", "ws.deflate_threshold"];
 /// Durations for which 0 is a choice.
-const NOW_IS_FINE: [&str; 4] = [
+const NOW_IS_FINE: [&str; 5] = [
+    "http.on_connected_wait",
     "listen.drain_window",
     "listen.shutdown_grace",
     "poll.wait",

@@ -194,6 +194,9 @@ settings! {
         /// How long the server's own code may take to say whether who wants to listen
         /// may; then it is refused with `unavailable`.
         on_connect_timeout: Duration as Time = secs(10);
+        /// How long at most a connection's messages wait for what the server's own code
+        /// says to it first, at `on_connected`; a POST is not one. 0: not at all.
+        on_connected_wait: Duration as Time = secs(2);
     }
 
     /// HTTP/2, on the same port; see also [http].

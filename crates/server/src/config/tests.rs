@@ -261,6 +261,7 @@ fn a_zero_is_refused_where_it_would_refuse_everything() {
         let choice = matches!(
             setting.key,
             "limits.shards"
+                | "http.on_connected_wait"
                 | "listen.drain_window"
                 | "listen.shutdown_grace"
                 | "poll.wait"

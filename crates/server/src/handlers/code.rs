@@ -80,6 +80,11 @@ impl Code {
         Ok(())
     }
 
+    /// Whether it has something to say to who comes in.
+    pub(crate) fn greets(&self) -> bool {
+        !self.connected.is_empty()
+    }
+
     /// It is in.
     pub(crate) async fn connected(&self, socket: Socket) {
         for handler in &self.connected {

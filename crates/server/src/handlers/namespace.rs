@@ -98,8 +98,14 @@ impl Handlers {
         self
     }
 
-    /// Called once a client is in; what is emitted here comes right behind its
-    /// `connect`. Several are called in their order.
+    /// Called once a client is in. What is emitted to it here, until the last handler
+    /// ends, comes right behind its `connect` and before any message of its channels,
+    /// live or replayed: those wait, at most `http.on_connected_wait` (2 s), and none is
+    /// lost but what is volatile. What takes longer, or never ends, comes among them.
+    /// Several are called in their order.
+    ///
+    /// Where sockets of Socket.IO are recovered, what is emitted to one is a message with
+    /// a place in the one order, and comes behind what was said in its rooms before.
     ///
     /// ```
     /// # fanwire::Application::new().namespace("/chat", |chat| {

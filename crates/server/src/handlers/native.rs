@@ -81,6 +81,13 @@ impl Native {
         let _ = self.subscriber.set(Arc::downgrade(subscriber));
     }
 
+    /// Its code has said what was to come first.
+    pub(super) fn greeted(&self) {
+        if let Some(subscriber) = self.subscriber() {
+            subscriber.greeted();
+        }
+    }
+
     fn subscriber(&self) -> Option<Arc<Subscriber>> {
         self.subscriber.get()?.upgrade()
     }

@@ -143,8 +143,17 @@ impl Visit {
         &self.id
     }
 
+    /// Whether code has something to do once it is in: what it says first comes first.
+    pub(crate) fn greets(&self) -> bool {
+        let greets = |socket: &Socket| {
+            let code = socket.space().code.as_ref();
+            code.is_some_and(|code| code.greets())
+        };
+        self.sockets.iter().any(greets)
+    }
+
     /// It is in: from now on it hears what is sent to it, and can be found. What its
-    /// code is told of that is to be waited for.
+    /// code is told of that is to be waited for; messages wait for it, too.
     pub(crate) fn enter(&mut self, subscriber: &Arc<Subscriber>) -> AtWork {
         self.link.goes_by(subscriber);
         self.entered = true;
@@ -169,11 +178,15 @@ impl Visit {
             }
         }
         let sockets = self.sockets.clone();
+        let link = self.greets().then(|| self.link.clone());
         Box::pin(async move {
             for socket in sockets {
                 if let Some(code) = socket.space().code.clone() {
                     code.connected(socket).await;
                 }
+            }
+            if let Some(link) = link {
+                link.greeted();
             }
         })
     }

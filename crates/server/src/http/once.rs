@@ -34,6 +34,7 @@ pub(super) async fn once(
         start,
         since: Default::default(),
         form: Form::Poll.id(),
+        greeting: Duration::ZERO,
         preface: Bytes::new(),
         kind: Kind::Once {
             deadline: wait,

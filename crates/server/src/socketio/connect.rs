@@ -3,6 +3,7 @@
 //! that it says once it was told is lost, because handlers are there before sockets.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use fanwire_core::clock::Clock as _;
 use fanwire_core::cursor::{Cursor, CursorText};
@@ -305,6 +306,12 @@ impl Conversation {
         if self.state.lock().closed {
             return Ok(Came::Not);
         }
+        // What is emitted to a socket that is recovered has its place in the one order.
+        let greets = comer.space.code.as_ref().is_some_and(|code| code.greets());
+        let greeting = match greets && !joined.recovers {
+            true => self.app.config.http.on_connected_wait,
+            false => Duration::ZERO,
+        };
         let attached = socket.enter(|rooms| {
             let mut keys = Keys::from_iter([
                 Key::All(joined.namespace.clone()),
@@ -337,6 +344,7 @@ impl Conversation {
                     recovery: joined.recovers,
                 }
                 .id(),
+                greeting,
                 preface: bytes::Bytes::new(),
                 kind: Kind::Stream,
                 conn: joined.id.clone(),
@@ -394,6 +402,7 @@ impl Conversation {
         }
         if let Some(code) = member.socket.space().code.clone() {
             code.connected(member.socket.clone()).await;
+            member.joined.greeted();
         }
     }
 }

@@ -55,6 +55,13 @@ impl Joined {
         }
     }
 
+    /// Its code has said what was to come first.
+    pub(super) fn greeted(&self) {
+        if let Some(subscriber) = &*self.subscriber.lock() {
+            subscriber.greeted();
+        }
+    }
+
     fn owe(&self, bytes: usize) {
         if let Some(engine) = self.engine.upgrade() {
             engine.owe(bytes);

@@ -56,6 +56,14 @@ pub(crate) struct Departure {
 }
 
 impl Departure {
+    /// How long messages wait for what code says first.
+    fn greeting(&self, app: &App) -> Duration {
+        match &self.visit {
+            Some(visit) if visit.greets() => app.config.http.on_connected_wait,
+            _ => Duration::ZERO,
+        }
+    }
+
     /// The connection's public id.
     fn conn(&self) -> SocketId {
         let visit = self.visit.as_ref();
@@ -202,7 +210,7 @@ pub(crate) fn depart(
 ) {
     let mut port = Port::new(stream, app.clock.clone(), app.config.debug.force_pull);
     let (purpose, account) = (departure.purpose, departure.account);
-    let conn = departure.conn();
+    let (conn, greeting) = (departure.conn(), departure.greeting(&app));
     let visit = departure.visit.take();
     // The head of a WebSocket may be out already.
     let switched = departure.head.is_empty();
@@ -212,7 +220,7 @@ pub(crate) fn depart(
         departure.back,
     );
     let who = departure.who.clone();
-    let subscriber = match attach(&app, &mut port, departure, conn) {
+    let subscriber = match attach(&app, &mut port, departure, (conn, greeting)) {
         Ok(subscriber) => subscriber,
         Err(refusal) => {
             app.refuses_kept(&refusal, &who);
@@ -280,6 +288,7 @@ pub(crate) fn promise(
     departure: Departure,
 ) -> Result<Promised, Refusal> {
     let (purpose, conn) = (departure.purpose, departure.conn());
+    let greeting = departure.greeting(&app);
     let (envelope, deflated) = match purpose {
         Purpose::WebSocket {
             envelope, agreed, ..
@@ -294,6 +303,7 @@ pub(crate) fn promise(
         start: departure.start,
         since: Default::default(),
         form: purpose.form().id(),
+        greeting,
         // Dropped once it is there: it tells when the stream has opened, which
         // raw ones do without a word.
         preface: departure.head,
@@ -386,7 +396,7 @@ pub(super) fn attach(
     app: &Arc<App>,
     port: &mut Port,
     departure: Departure,
-    conn: SocketId,
+    (conn, greeting): (SocketId, Duration),
 ) -> Result<Subscriber, Refusal> {
     port.hold(departure.place);
     let purpose = departure.purpose;
@@ -396,6 +406,7 @@ pub(super) fn attach(
         start: departure.start,
         since: Default::default(),
         form: purpose.form().id(),
+        greeting,
         preface: departure.head,
         kind: purpose.kind(),
         conn,

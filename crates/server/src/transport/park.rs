@@ -183,7 +183,12 @@ fn go_on(resting: Resting, next: Next) -> State {
             let Departure { dress, who, .. } = &*departure;
             (after.dress, after.who) = (dress.clone(), who.clone());
             after.kept = behind.into();
-            match attach(&app, &mut port, *departure, connection_id()) {
+            match attach(
+                &app,
+                &mut port,
+                *departure,
+                (connection_id(), Duration::ZERO),
+            ) {
                 Ok(subscriber) => Parked::poll(app, peer, port, subscriber, after).0,
                 Err(refusal) => {
                     app.refuses_kept(&refusal, &after.who);

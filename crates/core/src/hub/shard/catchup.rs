@@ -19,7 +19,7 @@ use crate::mutant;
 
 /// A catch-up of more messages of the whole feed than this asks the broker,
 /// whose log is by channel, rather than walk the ring.
-const RING_WALK: u64 = 2048;
+pub(super) const RING_WALK: u64 = 2048;
 /// With more keys than this, fewer messages: each is looked up among them.
 const FEW_KEYS: u64 = 16;
 
@@ -262,6 +262,7 @@ impl Shard {
         let before = owed
             .first()
             .map_or(chunk.complete_through, |first| first.seq().prev());
+        let greeting = self.greeting(slot);
         let opening = self
             .behind(slot)
             .is_some_and(|behind| behind.opening.is_some());
@@ -288,6 +289,9 @@ impl Shard {
             if let (Some(number), State::Behind(behind)) = (number, &mut sub.state) {
                 behind.told(number, loss.lost_through);
             }
+        }
+        if let Some(until) = greeting {
+            return self.greet(slot, until, before);
         }
         let encoder = self.encoder(form);
         let mut through = chunk.complete_through;

@@ -205,6 +205,7 @@ impl Shard {
         {
             self.unpause(slot);
         } else {
+            self.look_at_greeting(slot);
             self.show_life(slot);
         }
         self.schedule(slot);
@@ -280,6 +281,7 @@ impl Shard {
             let pausing = match &sub.state {
                 State::Behind(behind) => match behind.doing {
                     Doing::Pausing(until) => Some(until),
+                    Doing::Greeting(greeting) => Some(greeting.look_at),
                     _ => None,
                 },
                 State::Live => None,
@@ -370,7 +372,7 @@ impl Shard {
 const TICK: Instant = Instant::from_millis(1);
 
 /// How often it is tried to show life to who could not be shown it in time.
-const HELD_UP: Instant = Instant::from_millis(50);
+pub(super) const HELD_UP: Instant = Instant::from_millis(50);
 
 /// True where something waits for the peer to take it.
 fn is_waiting(sub: &Sub) -> bool {

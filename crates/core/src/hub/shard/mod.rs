@@ -10,6 +10,7 @@ mod catchup;
 mod deliver;
 mod drain;
 mod flush;
+mod greeting;
 mod late;
 mod look;
 mod members;
@@ -291,6 +292,7 @@ impl Shard {
             }
             Command::Send(unit) => self.on_send(slot, unit),
             Command::Emit(unit) => self.on_emit(slot, unit),
+            Command::Greeted => self.on_greeted(slot),
             Command::Leave(keys) => self.on_leave(slot, &keys),
             Command::Pong(unit) => self.on_pong(slot, unit),
             Command::Renew(permit) => self.on_renew(slot, *permit),

@@ -73,6 +73,7 @@ impl Shard {
             let decided = behind.cursor != UNDECIDED;
             if let Some(opening) = &mut behind.opening
                 && (waits
+                    || opening.greeting.is_some()
                     || !opening.held.replies.is_empty()
                     || !decided && matches!(reply, Reply::Unmade(_)))
             {

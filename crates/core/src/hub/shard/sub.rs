@@ -15,6 +15,7 @@ use crate::message::{Keys, Message};
 use crate::policy::Permit;
 
 use super::catchup::UNDECIDED;
+use super::greeting::Greeting;
 use super::replies::Held;
 
 /// Where a subscriber stands.
@@ -75,6 +76,8 @@ pub(super) enum Doing {
     Asking,
     /// The broker could not be reached, or a gap is not due yet: until then.
     Pausing(Instant),
+    /// Nothing may come before what its own side says first.
+    Greeting(Greeting),
 }
 
 /// What is still to be decided or said before `$ready`.
@@ -88,6 +91,8 @@ pub(super) struct Opening {
     /// Where each key was joined in an earlier connection, by number; empty: said
     /// of none.
     pub(super) since: SmallVec<[Option<Cursor>; 1]>,
+    /// Until when messages wait for what its own side says first.
+    pub(super) greeting: Option<Instant>,
     /// What waits for `$ready`.
     pub(super) held: Held,
 }
@@ -159,6 +164,8 @@ impl Sub {
             since.extend(attach.since.into_iter().map(Some));
             since.resize(keys, None);
         }
+        let greets = deadline.is_none() && !attach.greeting.is_zero();
+        let greeting = greets.then(|| now + attach.greeting);
         let behind = Behind {
             cursor: UNDECIDED,
             doing: Doing::Asking,
@@ -167,6 +174,7 @@ impl Sub {
                 gap: None,
                 asked_at: Seq(0),
                 since,
+                greeting,
                 held: Held::default(),
             }),
             floors: SmallVec::from_elem(Floor::default(), keys),

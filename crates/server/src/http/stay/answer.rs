@@ -403,6 +403,7 @@ async fn events(
         start: departure.start,
         since: Default::default(),
         form: Form::Sse { envelope, chunked }.id(),
+        greeting: Duration::ZERO,
         preface: Bytes::new(),
         kind: Kind::Stream,
         conn: connection_id(),
